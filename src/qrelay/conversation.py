@@ -1,0 +1,106 @@
+"""What is asked, in a form no client owns. Not any wire format: those live in each room's `schema.py`.
+
+A `Conversation` models what this upstream can express and no more. It is private: never serialised, never stored.
+
+    Conversation = system text, turns, tools, and what the caller wants honoured
+    Turn         = role + parts      (roles: user, assistant, system: a note placed between turns)
+    Part         = Text | Image | Document | Reasoning | RedactedReasoning | ToolUse | ToolResult
+
+Values are msgspec structs rather than dataclasses: as frozen, and ten times cheaper to make (docs/decisions/0002).
+"""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Raw, Struct
+
+Role: TypeAlias = Literal["user", "assistant", "system"]
+
+
+class Text(Struct, frozen=True):
+    text: str
+
+
+class Image(Struct, frozen=True):
+    """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide)."""
+
+    data: str
+    media_type: str = ""
+
+
+class Document(Struct, frozen=True):
+    """A file as base64 `data`; plain text and extracted text travel as `Text` instead."""
+
+    name: str
+    data: str
+    media_type: str = ""
+
+
+class Reasoning(Struct, frozen=True):
+    """A model's thinking, replayed. Without a `signature` the upstream gave, it can't go back as thinking."""
+
+    text: str
+    signature: str = ""
+
+
+class RedactedReasoning(Struct, frozen=True):
+    data: str
+
+
+class ToolUse(Struct, frozen=True):
+    """`input` is the text of one JSON object, kept as the client wrote it."""
+
+    id: str
+    name: str
+    input: Raw
+
+
+class ToolResult(Struct, frozen=True):
+    tool_use_id: str
+    content: tuple[Text | Image | Document, ...]
+    is_error: bool = False
+
+
+Part: TypeAlias = Text | Image | Document | Reasoning | RedactedReasoning | ToolUse | ToolResult
+
+
+class Turn(Struct, frozen=True):
+    role: Role
+    parts: tuple[Part, ...]
+
+
+class ToolSpec(Struct, frozen=True):
+    """`schema` is JSON Schema text, as the client wrote it. `custom`: a freeform tool (OpenAI) shown upstream as a
+    function with one string property, `input`. `namespace` is echoed to the client that sent it.
+    """
+
+    name: str
+    description: str
+    schema: Raw
+    custom: bool = False
+    namespace: str | None = None
+
+
+class ToolChoice(Struct, frozen=True):
+    """`named` must call `name`; `any` must call some tool; `none` must not call one."""
+
+    mode: Literal["auto", "none", "any", "named"] = "auto"
+    name: str = ""
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """One request for one reply.
+
+    `max_tokens` and `stop_sequences` have no upstream field and are honoured here; `effort` is the caller's wish
+    (`low`, `medium`, `high` …) or None; `session` is the client's own name for the conversation, "" when it has none.
+    """
+
+    model: str
+    turns: tuple[Turn, ...]
+    system: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    parallel_tool_uses: bool = True
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    effort: str | None = None
+    session: str = ""

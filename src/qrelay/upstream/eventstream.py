@@ -1,0 +1,174 @@
+"""Bytes in, frames out, and back. Not JSON, not HTTP. The format is PROTOCOL.md §3.1, `application/vnd.amazon.eventstream`.
+
+    +--------------+----------------+-------------+---------+---------+-------------+
+    | total length | headers length | prelude CRC | headers | payload | message CRC |
+    |     u32      |      u32       |     u32     |         |         |     u32     |     all big-endian
+    +--------------+----------------+-------------+---------+---------+-------------+
+     0              4                8             12                   total - 4
+
+    header: u8 name length | name | u8 type | value
+    types:  0 true  1 false  2 i8  3 i16  4 i32  5 i64  6 bytes  7 string  8 timestamp (ms)  9 uuid
+
+The prelude CRC covers bytes 0 to 8, the message CRC everything before it; both are CRC-32 as in zlib.
+"""
+
+import struct
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeAlias
+from uuid import UUID
+from zlib import crc32
+
+from qrelay.errors import ErrorCode, RelayError
+
+HeaderValue: TypeAlias = bool | int | bytes | str | datetime | UUID
+Headers: TypeAlias = Mapping[str, HeaderValue]
+
+MAX_FRAME = 16 * 1024 * 1024
+"""Larger frames are refused before they are waited for: AWS's own limit is the same."""
+
+_PRELUDE = struct.Struct(">III")
+_U32 = struct.Struct(">I")
+_SMALLEST = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INTEGERS = {2: struct.Struct(">b"), 3: struct.Struct(">h"), 4: struct.Struct(">i"), 5: struct.Struct(">q")}
+_KNOWN_HEADERS = 256
+
+
+class Frame(NamedTuple):
+    """One message. `headers` is shared between frames and must not be changed."""
+
+    headers: Headers
+    payload: bytes
+
+
+class FrameDecoder:
+    """Cuts a byte stream into frames, wherever it is split.
+
+    `feed` raises RelayError (`upstream_protocol`) at the first damage; frames before it in the same call are in
+    `rescued`, so that what arrived whole is not lost. After that the decoder is spent.
+    """
+
+    def __init__(self, max_frame: int = MAX_FRAME) -> None:
+        self._max_frame = max_frame
+        self._buffer = b""
+        self._known: dict[bytes, Headers] = {}  # a reply has a handful of different header blocks: parse each once
+        self.rescued: list[Frame] = []
+
+    def feed(self, data: bytes) -> list[Frame]:
+        buffer = self._buffer + data if self._buffer else data
+        end = len(buffer)
+        position = 0
+        frames: list[Frame] = []
+        while end - position >= 12:
+            total, headers_length, prelude_crc = _PRELUDE.unpack_from(buffer, position)
+            if crc32(buffer[position : position + 8]) != prelude_crc:
+                raise self._damaged("the prelude's checksum does not match", frames)
+            if not _SMALLEST <= total <= self._max_frame or headers_length > total - _SMALLEST:
+                raise self._damaged(
+                    f"a frame of {total} bytes with {headers_length} of headers is not possible", frames
+                )
+            if end - position < total:
+                break
+            crc_at = position + total - 4
+            if crc32(buffer[position:crc_at]) != _U32.unpack_from(buffer, crc_at)[0]:
+                raise self._damaged("a frame's checksum does not match", frames)
+            headers_at = position + 12
+            payload_at = headers_at + headers_length
+            block = buffer[headers_at:payload_at]
+            headers = self._known.get(block)
+            if headers is None:
+                try:
+                    headers = decode_headers(block)
+                except ValueError as error:
+                    raise self._damaged(str(error), frames) from None
+                if len(self._known) < _KNOWN_HEADERS:
+                    self._known[block] = headers
+            frames.append(Frame(headers, buffer[payload_at:crc_at]))
+            position += total
+        self._buffer = buffer[position:]
+        return frames
+
+    def close(self) -> None:
+        """Say that no more bytes come. Raises RelayError if that is in the middle of a frame."""
+        if self._buffer:
+            raise RelayError(
+                ErrorCode.upstream_protocol,
+                f"The upstream closed its answer in the middle of a frame ({len(self._buffer)} bytes of it arrived).",
+            )
+
+    def _damaged(self, what: str, frames: list[Frame]) -> RelayError:
+        self.rescued = frames
+        return RelayError(ErrorCode.upstream_protocol, f"The upstream's answer is damaged: {what}.")
+
+
+def decode_headers(block: bytes) -> dict[str, HeaderValue]:
+    """Parse one frame's header block. Raises ValueError if it isn't one."""
+    headers: dict[str, HeaderValue] = {}
+    position, end = 0, len(block)
+
+    def take(length: int) -> bytes:
+        nonlocal position
+        if end - position < length:
+            raise ValueError("a header runs over the end of its block")
+        taken = block[position : position + length]
+        position += length
+        return taken
+
+    while position < end:
+        try:
+            name = take(take(1)[0]).decode()
+            kind = take(1)[0]
+            value: HeaderValue
+            if kind <= 1:
+                value = kind == 0
+            elif kind in _INTEGERS:
+                value = _INTEGERS[kind].unpack(take(_INTEGERS[kind].size))[0]
+            elif kind == 6:
+                value = take(int.from_bytes(take(2), "big"))
+            elif kind == 7:
+                value = take(int.from_bytes(take(2), "big")).decode()
+            elif kind == 8:
+                value = _EPOCH + timedelta(milliseconds=int.from_bytes(take(8), "big", signed=True))
+            elif kind == 9:
+                value = UUID(bytes=take(16))
+            else:
+                raise ValueError(f"header {name!r} has the unknown type {kind}")
+        except (UnicodeDecodeError, OverflowError) as error:
+            raise ValueError(f"a header can't be read: {error}") from None
+        headers[name] = value
+    return headers
+
+
+def encode(headers: Headers | Iterable[tuple[str, HeaderValue]], payload: bytes = b"") -> bytes:
+    """One frame. An `int` goes out as i64 and a `datetime` to the millisecond. Raises ValueError if it doesn't fit."""
+    items = headers.items() if isinstance(headers, Mapping) else headers
+    block = b"".join(_encode_header(name, value) for name, value in items)
+    total = len(block) + len(payload) + _SMALLEST
+    if total > MAX_FRAME:
+        raise ValueError(f"a frame of {total} bytes is over the limit of {MAX_FRAME}")
+    lengths = struct.pack(">II", total, len(block))
+    body = b"".join((lengths, _U32.pack(crc32(lengths)), block, payload))
+    return body + _U32.pack(crc32(body))
+
+
+def _encode_header(name: str, value: HeaderValue) -> bytes:
+    raw_name = name.encode()
+    if not 0 < len(raw_name) < 256:
+        raise ValueError(f"a header's name must have 1 to 255 bytes, not {len(raw_name)}")
+    start = bytes((len(raw_name),)) + raw_name
+    match value:
+        case bool():
+            return start + (b"\x00" if value else b"\x01")
+        case int():
+            return start + b"\x05" + value.to_bytes(8, "big", signed=True)
+        case str() | bytes():
+            raw, kind = (value.encode(), b"\x07") if isinstance(value, str) else (value, b"\x06")
+            if len(raw) > 0xFFFF:
+                raise ValueError(f"header {name!r} has {len(raw)} bytes; 65535 are possible")
+            return start + kind + len(raw).to_bytes(2, "big") + raw
+        case datetime():
+            milliseconds = (value - _EPOCH) // timedelta(milliseconds=1)
+            return start + b"\x08" + milliseconds.to_bytes(8, "big", signed=True)
+        case UUID():
+            return start + b"\x09" + value.bytes

@@ -1,0 +1,189 @@
+"""The service's own words: request and event shapes of GenerateAssistantResponse. Field names are the wire's.
+
+Sources: PROTOCOL.md §2 (request) and §3.2 (events). Requests leave through these structs; events arrive through them.
+Unknown members are skipped and `null` is legal everywhere (§3.2), so every event member has a default.
+"""
+
+from typing import Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+# --- request (PROTOCOL.md §2) -----------------------------------------------------------------------------------------
+
+
+class ToolInputSchema(Struct):
+    json: Raw
+
+
+class ToolSpecification(Struct):
+    name: str
+    description: str
+    inputSchema: ToolInputSchema
+
+
+class Tool(Struct):
+    toolSpecification: ToolSpecification
+
+
+class ToolResultContent(Struct):
+    text: str
+
+
+class ToolResult(Struct):
+    toolUseId: str
+    content: list[ToolResultContent]
+    status: Literal["success", "error"]
+
+
+class UserInputMessageContext(Struct, omit_defaults=True):
+    toolResults: list[ToolResult] | UnsetType = UNSET
+    tools: list[Tool] | UnsetType = UNSET
+
+
+class BytesSource(Struct):
+    bytes: str
+
+
+class ImageBlock(Struct):
+    format: Literal["png", "jpeg", "gif", "webp"]
+    source: BytesSource
+
+
+class UserInputMessage(Struct, omit_defaults=True):
+    content: str
+    origin: str
+    modelId: str | UnsetType = UNSET
+    images: list[ImageBlock] | UnsetType = UNSET
+    userInputMessageContext: UserInputMessageContext | UnsetType = UNSET
+
+
+class ReasoningText(Struct):
+    text: str
+    signature: str
+
+
+class ReasoningContent(Struct, omit_defaults=True):
+    reasoningText: ReasoningText | UnsetType = UNSET
+    redactedContent: str | UnsetType = UNSET
+
+
+class ToolUse(Struct):
+    toolUseId: str
+    name: str
+    input: Raw
+
+
+class AssistantResponseMessage(Struct, omit_defaults=True):
+    content: str
+    toolUses: list[ToolUse] | UnsetType = UNSET
+    reasoningContent: ReasoningContent | UnsetType = UNSET
+
+
+class UserTurn(Struct):
+    """One of the two members of the history's union."""
+
+    userInputMessage: UserInputMessage
+
+
+class AssistantTurn(Struct):
+    assistantResponseMessage: AssistantResponseMessage
+
+
+class ConversationState(Struct):
+    conversationId: str
+    history: list[UserTurn | AssistantTurn]
+    currentMessage: UserTurn
+    chatTriggerType: Literal["MANUAL"] = "MANUAL"
+
+
+class GenerateAssistantResponseRequest(Struct, omit_defaults=True):
+    conversationState: ConversationState
+    profileArn: str | UnsetType = UNSET
+    additionalModelRequestFields: Raw | UnsetType = UNSET
+
+
+# --- events (PROTOCOL.md §3.2) ----------------------------------------------------------------------------------------
+
+
+class AssistantResponseEvent(Struct):
+    content: str | None = None
+
+
+class ReasoningContentEvent(Struct):
+    text: str | None = None
+    signature: str | None = None
+    redactedContent: str | None = None
+
+
+class ToolUseEvent(Struct):
+    """`input` is a fragment of JSON text; some captures show the whole object instead (§3.3)."""
+
+    toolUseId: str | None = None
+    name: str | None = None
+    input: Raw = Raw()
+    stop: bool | None = None
+
+
+class TokenUsage(Struct):
+    uncachedInputTokens: int | None = None
+    outputTokens: int | None = None
+    totalTokens: int | None = None
+    cacheReadInputTokens: int | None = None
+    cacheWriteInputTokens: int | None = None
+    contextUsagePercentage: float | None = None
+
+
+class MetadataEvent(Struct):
+    tokenUsage: TokenUsage | None = None
+    stopReason: str | None = None
+
+
+class ContextUsageEvent(Struct):
+    contextUsagePercentage: float | None = None
+
+
+class MeteringEvent(Struct):
+    usage: float | None = None
+    unit: str | None = None
+
+
+class Span(Struct):
+    start: int | None = None
+    end: int | None = None
+
+
+class CodeReference(Struct):
+    licenseName: str | None = None
+    repository: str | None = None
+    url: str | None = None
+    recommendationContentSpan: Span | None = None
+
+
+class CodeReferenceEvent(Struct):
+    references: list[CodeReference] | None = None
+
+
+class SupplementaryWebLink(Struct):
+    url: str | None = None
+    title: str | None = None
+    snippet: str | None = None
+
+
+class SupplementaryWebLinksEvent(Struct):
+    supplementaryWebLinks: list[SupplementaryWebLink] | None = None
+
+
+class InvalidStateEvent(Struct):
+    reason: str | None = None
+    message: str | None = None
+
+
+class ServiceError(Struct):
+    """An error's body (§4.1), as an HTTP answer or an exception frame. The type may also stand in a header."""
+
+    message: str | None = None
+    Message: str | None = None
+    errorMessage: str | None = None
+    reason: str | None = None
+    type_name: str | None = None
+    code: str | None = None
