@@ -154,7 +154,9 @@ CATALOGUE: dict[ErrorCode, Row] = {
 class RelayError(Exception):
     """A failure a caller is told about.
 
-    `retry_after` is in seconds; `status` is the upstream's HTTP status where there was one (for logs, not for clients).
+    `retry_after` is in seconds; `param` names the request's field at fault; `status` is the upstream's HTTP status
+    where there was one (for logs, not for clients); `tokens` is (the prompt's size, the model's window) when a prompt
+    is too long, for clients that read the two numbers.
     """
 
     def __init__(
@@ -166,6 +168,7 @@ class RelayError(Exception):
         retry_after: float | None = None,
         param: str | None = None,
         status: int | None = None,
+        tokens: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -174,6 +177,7 @@ class RelayError(Exception):
         self.retry_after = retry_after
         self.param = param
         self.status = status
+        self.tokens = tokens
 
     @property
     def row(self) -> Row:

@@ -1,4 +1,4 @@
-"""Bytes in, frames out, and back. Not JSON, not HTTP. The format is PROTOCOL.md §3.1, `application/vnd.amazon.eventstream`.
+"""Bytes in, frames out, and back. Not JSON, not HTTP. The format is `application/vnd.amazon.eventstream` (PROTOCOL.md §3.1).
 
     +--------------+----------------+-------------+---------+---------+-------------+
     | total length | headers length | prelude CRC | headers | payload | message CRC |
@@ -13,7 +13,7 @@ The prelude CRC covers bytes 0 to 8, the message CRC everything before it; both 
 """
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
@@ -140,10 +140,9 @@ def decode_headers(block: bytes) -> dict[str, HeaderValue]:
     return headers
 
 
-def encode(headers: Headers | Iterable[tuple[str, HeaderValue]], payload: bytes = b"") -> bytes:
+def encode(headers: Headers, payload: bytes = b"") -> bytes:
     """One frame. An `int` goes out as i64 and a `datetime` to the millisecond. Raises ValueError if it doesn't fit."""
-    items = headers.items() if isinstance(headers, Mapping) else headers
-    block = b"".join(_encode_header(name, value) for name, value in items)
+    block = b"".join(_encode_header(name, value) for name, value in headers.items())
     total = len(block) + len(payload) + _SMALLEST
     if total > MAX_FRAME:
         raise ValueError(f"a frame of {total} bytes is over the limit of {MAX_FRAME}")
