@@ -1,4 +1,4 @@
-"""Bytes in, frames out, and back. Not JSON, not HTTP. The format is `application/vnd.amazon.eventstream` (PROTOCOL.md §3.1).
+"""Bytes in, frames out, and back: `application/vnd.amazon.eventstream` (PROTOCOL.md §3.1). Not JSON, not HTTP.
 
     +--------------+----------------+-------------+---------+---------+-------------+
     | total length | headers length | prelude CRC | headers | payload | message CRC |
