@@ -1,0 +1,153 @@
+"""Turns as the service demands them: alternating, starting and ending with the user, every tool use answered once.
+
+Pure; the rules are PROTOCOL.md §2.6 1 to 10. Nothing a client said is lost: what can't stay in its form becomes text.
+Each change has a name:
+
+    turns_merged           neighbours of one role became one turn (rule 3)
+    system_turn_inlined    a system note between turns became text of the user's turn
+    empty_turn_dropped     an assistant turn without text or tool uses
+    empty_turn_filled      a user turn without anything in it (rule 10)
+    first_turn_added       the conversation began with the assistant (rule 1)
+    last_turn_added        it ended with the assistant (rule 2)
+    tool_id_renamed        a tool-use id had characters or a length the service refuses, or stood there twice
+    tool_result_inlined    a result without its tool use, or a second one for it, became text (rules 4 to 6)
+    tool_use_cancelled     a tool use without a result got one that says so (rule 5)
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+from qrelay.conversation import Document, Image, Part, Reasoning, RedactedReasoning, Text, ToolResult, ToolUse, Turn
+
+BEGIN = "(The conversation begins.)"
+CONTINUE = "Continue."
+EMPTY = "(This message is empty.)"
+CANCELLED = "The tool use was cancelled before it returned a result."
+_LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class History(NamedTuple):
+    """`turns` alternate user, assistant, …, user; the last one is the current message."""
+
+    turns: list[Turn]
+    adjustments: tuple[str, ...]
+
+
+def arrange(turns: Iterable[Turn]) -> History:
+    """Bring a conversation's turns into the service's order. An empty one becomes a single empty user turn."""
+    adjustments: dict[str, None] = {}
+    merged = _merge(_without_empty(turns, adjustments), adjustments)
+    if not merged or merged[0].role == "assistant":
+        if merged:
+            adjustments["first_turn_added"] = None
+        merged.insert(0, Turn("user", (Text(BEGIN if merged else EMPTY),)))
+    if merged[-1].role == "assistant":
+        adjustments["last_turn_added"] = None
+        merged.append(Turn("user", (Text(CONTINUE),)))
+    paired = _pair(merged, adjustments)
+    filled: list[Turn] = []
+    for turn in paired:
+        if turn.role == "user" and not any(
+            isinstance(part, ToolResult) or _says_something(part) for part in turn.parts
+        ):
+            adjustments["empty_turn_filled"] = None
+            turn = Turn("user", (*turn.parts, Text(EMPTY)))  # noqa: PLW2901 -- the turn, filled
+        filled.append(turn)
+    return History(filled, tuple(adjustments))
+
+
+def _without_empty(turns: Iterable[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
+    for turn in turns:
+        if turn.role == "assistant":
+            if any(isinstance(part, ToolUse) or _says_something(part) for part in turn.parts):
+                yield turn
+            else:
+                adjustments["empty_turn_dropped"] = None
+        elif turn.role == "system":
+            text = "\n\n".join(part.text for part in turn.parts if isinstance(part, Text) and part.text.strip())
+            if text:
+                adjustments["system_turn_inlined"] = None
+                yield Turn("user", (Text(f"<system>\n{text}\n</system>"),))
+        else:
+            yield turn
+
+
+def _says_something(part: Part) -> bool:
+    return isinstance(part, Text) and bool(part.text.strip())
+
+
+def _merge(turns: Iterable[Turn], adjustments: dict[str, None]) -> list[Turn]:
+    merged: list[Turn] = []
+    for turn in turns:
+        if merged and merged[-1].role == turn.role:
+            adjustments["turns_merged"] = None
+            merged[-1] = Turn(turn.role, merged[-1].parts + turn.parts)
+        else:
+            merged.append(turn)
+    return merged
+
+
+def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
+    """Answer every tool use in the next turn, exactly once. Pairing is by position: ids may recur in a long session."""
+    used: set[str] = set()
+    waiting: dict[str, deque[str]] = {}  # the client's id -> our ids of uses the next turn must answer
+    for turn in turns:
+        parts: list[Part] = []
+        if turn.role == "assistant":
+            for part in turn.parts:
+                if isinstance(part, ToolUse):
+                    id_ = _legal_id(part.id, used)
+                    if id_ != part.id:
+                        adjustments["tool_id_renamed"] = None
+                    waiting.setdefault(part.id, deque()).append(id_)
+                    parts.append(ToolUse(id_, part.name, part.input))
+                else:
+                    parts.append(part)
+        else:
+            for part in turn.parts:
+                if not isinstance(part, ToolResult):
+                    parts.append(part)
+                elif ids := waiting.get(part.tool_use_id):
+                    parts.append(ToolResult(ids.popleft(), part.content, part.is_error))
+                else:
+                    adjustments["tool_result_inlined"] = None
+                    parts.extend(_as_text(part))
+            for ids in waiting.values():
+                for id_ in ids:
+                    adjustments["tool_use_cancelled"] = None
+                    parts.append(ToolResult(id_, (Text(CANCELLED),), is_error=True))
+            waiting.clear()
+        yield Turn(turn.role, tuple(parts))
+
+
+def _legal_id(id_: str, used: set[str]) -> str:
+    legal, n = id_, 0
+    while legal in used or not _LEGAL_ID.fullmatch(legal):
+        legal = f"tooluse_{sha256(f'{n}{id_}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+        n += 1
+    used.add(legal)
+    return legal
+
+
+def _as_text(result: ToolResult) -> Iterable[Part]:
+    said = "\n".join(part.text for part in result.content if isinstance(part, Text))
+    yield Text(f"Result of the tool use {result.tool_use_id}{' (it failed)' if result.is_error else ''}:\n{said}")
+    yield from (part for part in result.content if not isinstance(part, Text))
+
+
+def flatten(turns: Iterable[Turn]) -> list[Turn]:
+    """The same turns with tool uses and results told as text, for a request that must not call any tool."""
+    return [Turn(turn.role, tuple(piece for part in turn.parts for piece in _told(part))) for turn in turns]
+
+
+def _told(part: Part) -> Iterable[Part]:
+    match part:
+        case ToolUse():
+            yield Text(f"(Used the tool {part.name} as {part.id} with {bytes(part.input).decode('utf-8', 'replace')})")
+        case ToolResult():
+            yield from _as_text(part)
+        case Text() | Image() | Document() | Reasoning() | RedactedReasoning():
+            yield part
