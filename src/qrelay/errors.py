@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     method_not_allowed = "method_not_allowed"
     model_unknown = "model_unknown"
     response_unknown = "response_unknown"
+    account_unknown = "account_unknown"
     no_account = "no_account"
     account_expired = "account_expired"
     account_suspended = "account_suspended"
@@ -87,6 +88,10 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.response_unknown: Row(
         404, 404, "not_found_error", "invalid_request_error", "previous_response_not_found", False,
         "Send the whole conversation instead; stored responses are kept for a limited time.",
+    ),
+    ErrorCode.account_unknown: Row(
+        404, 404, "not_found_error", "invalid_request_error", "account_unknown", False,
+        "Ask GET /v2/accounts for the ids there are.",
     ),
     ErrorCode.no_account: Row(
         401, 401, "authentication_error", "invalid_request_error", "no_account", False,
