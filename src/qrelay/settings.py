@@ -1,0 +1,317 @@
+"""Every setting, once: its name, older names, default and a sentence. Read in `cli/`, passed by argument from there.
+
+A value is looked for in the environment first, then in `.env` in the working folder; in each, `QRELAY_<NAME>` goes
+before the older names (`Also`). An empty value counts as not set. `docs/reference/settings.md` is made from this file.
+
+`Settings(...)` made by hand (tests, demo) holds what it is given and defaults, whatever the environment says;
+`Settings.load()` is what reads the environment. Not here: anything that acts on a value.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, cast
+from urllib.parse import unquote, urlsplit
+
+import platformdirs
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "QRELAY_"
+
+
+class Also(NamedTuple):
+    """An older name of a setting, from a gateway people switch from (SWITCHING.md) or from common use."""
+
+    name: str
+
+
+class Spelling(NamedTuple):
+    """Where a value was found: the variable's `name`, in the `environment` or in the file `.env`."""
+
+    name: str
+    place: str
+
+    def __str__(self) -> str:
+        return self.name if self.place == "environment" else f"{self.name} in {self.place}"
+
+
+class Sourced(NamedTuple):
+    """One row of `qrelay settings`: `value` as text, secrets masked; `source` is None for a default."""
+
+    name: str
+    value: str
+    source: Spelling | None
+
+
+class SettingsRefused(Exception):  # noqa: N818 - it is a verdict on the operator's choice, not a fault of ours
+    """The settings as they are must not be used. `remedies` are lines to type or changes to make."""
+
+    def __init__(self, message: str, *remedies: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedies = remedies
+
+
+def _split(value: object) -> object:
+    """Comma-separated text to its parts, blanks dropped; anything else is left to pydantic."""
+    return tuple(part for item in value.split(",") if (part := item.strip())) if isinstance(value, str) else value
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("it should be an address such as https://host or http://127.0.0.1:9100")
+    if parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("it should be an address without user, query or fragment")
+    return value.rstrip("/")
+
+
+def _sqlite_only(value: str) -> str:
+    scheme = urlsplit(value).scheme
+    if scheme.partition("+")[0] in {"postgres", "postgresql"}:
+        raise ValueError("PostgreSQL is not supported by this version; leave it unset to use SQLite in QRELAY_HOME")
+    if not value.startswith("sqlite:///") or not value.removeprefix("sqlite:///"):
+        raise ValueError("it should be sqlite:/// and the path of a file (four slashes for an absolute path)")
+    return value
+
+
+def _folder(value: Path) -> Path:
+    return value.expanduser().absolute()
+
+
+Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
+SqliteAddress: TypeAlias = Annotated[str, AfterValidator(_sqlite_only)]
+WebAddress: TypeAlias = Annotated[str, AfterValidator(_web_address)]
+Location: TypeAlias = Annotated[Path, AfterValidator(_folder)]
+Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Frozen; secrets are `SecretStr`. Raises pydantic's ValidationError when made by
+    hand with wrong values, `SettingsRefused` when loaded with them.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_file=None, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    # Where it listens, and for whom
+    host: str = "127.0.0.1"
+    """The address to listen on. Any other than a loopback one needs a client key and an admin secret."""
+    port: Annotated[int, Also("PORT"), Field(ge=0, le=65_535)] = 8000
+    """The port to listen on; 0 takes a free one and prints it."""
+    api_keys: Annotated[Secrets, Also("OPENAI_KEYS")] = ()
+    """The keys clients may use, separated by commas. Without any, on loopback, every caller is let in."""
+    admin_secret: SecretStr | None = None
+    """What opens the management routes, as a bearer. Without it they answer only direct callers on loopback."""
+    allowed_hosts: Words = ()
+    """More names callers may reach the gateway by (their `Host`), separated by commas; loopback names always may."""
+    cors_origins: Words = ()
+    """The browser origins that may call the client routes, separated by commas. Never the management routes."""
+    console: Annotated[bool, Also("ENABLE_CONSOLE")] = True
+    """Whether there are management routes; with false they answer 404."""
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """The largest request body that is read; a larger one is answered with 413."""
+
+    # Where state lives
+    home: Location = Field(default_factory=lambda: platformdirs.user_data_path("qrelay", appauthor=False))
+    """The folder of everything that is kept. Only its owner may read it."""
+    database_url: Annotated[SqliteAddress | None, Also("DATABASE_URL")] = None
+    """The SQLite file to use as `sqlite:///path`; when unset, `qrelay.sqlite3` in the home folder."""
+    master_key: SecretStr | None = None
+    """The key that encrypts tokens at rest: 32 bytes in base64. When unset, it comes from the key file."""
+    master_key_file: Location | None = None
+    """The file of that key; when unset, `master.key` in the home folder, made at the first start."""
+
+    # The account from variables
+    amazonq_refresh_token: Annotated[SecretStr | None, Also("AMAZONQ_REFRESH_TOKEN")] = None
+    """An account's refresh token. With it and the next two set, that account is there from the start."""
+    amazonq_client_id: Annotated[str | None, Also("AMAZONQ_CLIENT_ID")] = None
+    """The client id that account logged in with."""
+    amazonq_client_secret: Annotated[SecretStr | None, Also("AMAZONQ_CLIENT_SECRET")] = None
+    """The client secret that belongs to it."""
+    amazonq_profile_arn: Annotated[str | None, Also("AMAZONQ_PROFILE_ARN")] = None
+    """The profile ARN of that account, if it has one."""
+
+    # The service
+    api_endpoint: Annotated[WebAddress | None, Also("AMAZONQ_API_ENDPOINT")] = None
+    """The address used for every call to the service, in place of the built-in table of endpoints."""
+    token_endpoint: Annotated[WebAddress | None, Also("AMAZONQ_TOKEN_ENDPOINT")] = None
+    """The address tokens are refreshed at (…/token), in place of the one of the account's region."""
+    binding: Literal["awsjson", "restjson"] = "awsjson"
+    """Which of the service's two request forms is used."""
+    origin: str = "CLI"
+    """What the service is told the request came from."""
+    require_tail: Literal["auto", "always", "never"] = "auto"
+    """Whether a reply must end with the service's closing events to count as whole; `auto` learns it per account."""
+    connect_timeout_seconds: Seconds = 5
+    """How long connecting to the service may take."""
+    first_event_timeout_seconds: Seconds = 120
+    """How long the service may take until the first event of a reply."""
+    silence_timeout_seconds: Seconds = 120
+    """How long the service may be silent within a reply."""
+    total_timeout_seconds: Seconds = 1800
+    """How long a whole reply may take."""
+
+    # Accounts
+    refresh_check_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
+    """How often accounts are looked over for tokens that are about to expire."""
+    refresh_lead_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
+    """How long before its expiry a token is refreshed."""
+    max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100
+    """After how many failures in a row an account is disabled."""
+
+    # What clients see
+    ping_seconds: Seconds = 15
+    """How long a stream may be silent towards the client before a keep-alive is sent."""
+    anthropic_stream_default: bool = False
+    """Whether a Messages request that doesn't say `stream` is streamed, as aq2api did."""
+    remote_images: Literal["reject"] = "reject"
+    """What happens to images given as a remote URL: they are refused, and nothing is fetched."""
+
+    # Logs
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
+    ] = "info"
+    """How much is logged."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """How it is logged; `auto` is text on a terminal, else one JSON object a line."""
+
+    _sources: dict[str, Spelling] = PrivateAttr(default_factory=dict[str, Spelling])
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes all five by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is passed in. `load` does the looking: pydantic-settings' own sources can't tell which name a value
+        came from, and let a `QRELAY_PORT` in `.env` go before a `PORT` in the environment.
+        """
+        return (init_settings,)
+
+    @field_validator("admin_secret", "master_key", "amazonq_refresh_token", "amazonq_client_secret")
+    @classmethod
+    def _not_blank(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path = Path(".env"), **given: Any) -> Self:
+        """Settings of this process; `given` (command-line options) goes before everything. Raises SettingsRefused."""
+        places = (("environment", environ), (str(env_file), _read(env_file)))
+        values: dict[str, Any] = {}
+        sources: dict[str, Spelling] = {}
+        for field in cls.model_fields:
+            if (found := _find(names(field), places)) is not None:
+                sources[field], values[field] = found
+        try:
+            settings = cls(**(values | given))
+        except ValidationError as refused:
+            raise _refusal(refused, sources) from None
+        settings._sources.update({field: spelling for field, spelling in sources.items() if field not in given})
+        return settings
+
+    def sources(self) -> list[Sourced]:
+        """Every setting with its value as text and where it came from. Nothing secret is in it."""
+        return [
+            Sourced(PREFIX + field.upper(), _shown(getattr(self, field)), self._sources.get(field))
+            for field in type(self).model_fields
+        ]
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file."""
+        if self.database_url is None:
+            return self.home / "qrelay.sqlite3"
+        return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
+
+    @property
+    def key_path(self) -> Path:
+        """The file of the master key; not used when `master_key` itself is set."""
+        return self.master_key_file or self.home / "master.key"
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    def secrets(self) -> list[str]:
+        """The secret values among the settings, for those who must keep them out of what they write."""
+        held = [getattr(self, field) for field in type(self).model_fields]
+        return [value.get_secret_value() for value in (*held, *self.api_keys) if isinstance(value, SecretStr)]
+
+
+def names(field: str) -> list[str]:
+    """The variables a setting is read from, the first that is set wins."""
+    metadata: Sequence[object] = Settings.model_fields[field].metadata
+    return [PREFIX + field.upper(), *(item.name for item in metadata if isinstance(item, Also))]
+
+
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like ours and are not: most likely misspelt, and without any effect."""
+    known = {PREFIX + field.upper() for field in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`: localhost, 127.0.0.0/8 or ::1."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _read(env_file: Path) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(env_file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"{env_file} can't be read: {error}.") from error
+
+
+def _find(wanted: Sequence[str], places: Sequence[tuple[str, Mapping[str, str | None]]]) -> tuple[Spelling, str] | None:
+    for place, held in places:
+        for name in wanted:
+            if value := held.get(name):
+                return Spelling(name, place), value
+    return None
+
+
+def _refusal(error: ValidationError, sources: Mapping[str, Spelling]) -> SettingsRefused:
+    """What pydantic found as one sentence a variable, without the value: it may be a secret."""
+    sentences: list[str] = []
+    for finding in error.errors(include_url=False, include_input=False, include_context=False):
+        field = str(finding["loc"][0])
+        said = finding["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+        sentences.append(f"{sources.get(field, PREFIX + field.upper())} can't be used: {said}.")
+    return SettingsRefused(" ".join(sentences), "docs/reference/settings.md says what each setting takes.")
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None | ():
+            return "(not set)"
+        case SecretStr():
+            return "********"
+        case tuple():
+            return ", ".join(_shown(item) for item in cast("tuple[object, ...]", value))
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
