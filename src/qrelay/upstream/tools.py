@@ -214,7 +214,7 @@ def _object_root(schema: dict[str, Any], rules: dict[str, None]) -> dict[str, An
         del schema[union]
     declared = schema.get("type")
     properties = _object(schema.get("properties")) or {}
-    if declared == "object" and "properties" in schema:
+    if declared == "object" and isinstance(schema.get("properties"), dict):
         return schema
     rules["schema_root_object"] = None
     if declared in (None, "object") or properties or "object" in _list(declared):

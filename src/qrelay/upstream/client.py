@@ -1,0 +1,215 @@
+"""The only HTTP to the service for conversations and models. Bytes out, bytes in: it knows no event and no dialect.
+
+    UpstreamClient.converse(credential, endpoint, body) -> Answer      RelayError if the service refuses
+    Answer.read() -> bytes                                              one socket read's worth; b"" at the end
+
+Nothing is spawned or queued per event: whoever reads runs the synchronous machines over each chunk. Another transport
+can stand behind these two names.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from qrelay.credential import Credential
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.upstream.endpoints import Endpoint
+from qrelay.upstream.errors import from_http
+
+_ERROR_BODY_LIMIT = 64 * 1024
+_REST_PATHS = {"GenerateAssistantResponse": "/generateAssistantResponse", "ListAvailableModels": "/ListAvailableModels"}
+_TOKEN_TYPES = {"external_idp": "EXTERNAL_IDP", "api_key": "API_KEY"}  # PROTOCOL.md §1.3
+_NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+
+class Timeouts(NamedTuple):
+    """Seconds: to connect; to the first event; between reads; for a whole reply."""
+
+    connect: float = 5.0
+    first_event: float = 120.0
+    silence: float = 120.0
+    total: float = 1800.0
+
+
+class Answer:
+    """A 200 that is being read. Close it in any case: leaving early is how the call upstream is cancelled."""
+
+    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
+        self._response = response
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._started = self._last_read = self._loop.time()
+        self._expired: str | None = None
+        self._watch = self._loop.call_later(min(timeouts.silence, timeouts.total), self._check)
+        self.request_id = response.headers.get("x-amzn-requestid", "")
+        self.framed = (
+            response.headers.get("transfer-encoding", "").lower() == "chunked" or "content-length" in response.headers
+        )
+        """HTTP says where the body ends, so that its end is one."""
+
+    async def read(self) -> bytes:
+        """What has arrived since the last read, at least a byte; b"" at the end. Raises RelayError."""
+        try:
+            data = await self._response.content.readany()
+        except (aiohttp.ClientError, ConnectionError) as error:
+            if self._expired is not None:
+                raise RelayError(ErrorCode.upstream_timeout, self._expired) from None
+            raise RelayError(
+                ErrorCode.upstream_protocol, f"The upstream's answer was cut: {_describe(error)}."
+            ) from None
+        if not data and self._expired is not None:
+            raise RelayError(ErrorCode.upstream_timeout, self._expired)
+        self._last_read = self._loop.time()
+        return data
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, else drop it."""
+        self._watch.cancel()
+        if self._response.content.is_eof() or self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+    def _check(self) -> None:
+        """One timer for the whole reply, set again for the time that is left: nothing is done per read."""
+        now = self._loop.time()
+        silent_until = self._last_read + self._timeouts.silence
+        ends = self._started + self._timeouts.total
+        due = min(silent_until, ends)
+        if now < due:
+            self._watch = self._loop.call_at(due, self._check)
+            return
+        self._expired = (
+            f"The reply took longer than {self._timeouts.total:g} s (QRELAY_TIMEOUT_TOTAL_SECONDS)."
+            if ends <= silent_until
+            else f"The upstream was silent for {self._timeouts.silence:g} s (QRELAY_TIMEOUT_SILENCE_SECONDS)."
+        )
+        self._response.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class UpstreamClient:
+    """Calls the service over one aiohttp session, which the caller owns."""
+
+    def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts, user_agent: str) -> None:
+        self._session = session
+        self.timeouts = timeouts
+        self._user_agent = user_agent
+        self._aiohttp_timeouts = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
+
+    async def converse(self, credential: Credential, endpoint: Endpoint, body: bytes) -> Answer:
+        """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes."""
+        response = await self._post(credential, endpoint, "GenerateAssistantResponse", endpoint.streaming_target, body)
+        return Answer(response, self.timeouts)
+
+    async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
+        """One page of ListAvailableModels (§5) as JSON text. Raises RelayError."""
+        query: dict[str, str | int] = {"origin": endpoint.origin, "maxResults": 50}
+        if endpoint.sends_profile_arn and credential.profile_arn:
+            query["profileArn"] = credential.profile_arn
+        if next_token:
+            query["nextToken"] = next_token
+        operation = "ListAvailableModels"
+        if endpoint.binding == "restjson":
+            url = endpoint.url + _REST_PATHS[operation]
+            response = await self._send("GET", url, self._headers(credential), query=query)
+        else:
+            body = msgspec.json.encode(query)
+            response = await self._post(credential, endpoint, operation, endpoint.control_target, body)
+        try:
+            async with asyncio.timeout(self.timeouts.first_event), response:
+                return await response.read()
+        except TimeoutError:
+            raise RelayError(ErrorCode.upstream_timeout, "The upstream did not finish its list of models.") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise RelayError(ErrorCode.upstream_protocol, f"The list of models was cut: {_describe(error)}.") from None
+
+    async def _post(
+        self, credential: Credential, endpoint: Endpoint, operation: str, target: str, body: bytes
+    ) -> aiohttp.ClientResponse:
+        headers = self._headers(credential)
+        if endpoint.binding == "awsjson":
+            headers["content-type"] = "application/x-amz-json-1.0"
+            headers["x-amz-target"] = f"{target}.{operation}"
+            url = endpoint.url + "/"
+        else:
+            headers["content-type"] = "application/json"
+            url = endpoint.url + _REST_PATHS[operation]
+        return await self._send("POST", url, headers, body=body)
+
+    def _headers(self, credential: Credential) -> dict[str, str]:
+        headers = CIMultiDict(
+            {
+                "authorization": f"Bearer {credential.access_token}",
+                "x-amzn-codewhisperer-optout": "true",  # what people write is theirs: never shared for training (§1.3)
+                "user-agent": self._user_agent,
+            }
+        )
+        token_type = _TOKEN_TYPES.get(credential.kind)
+        if token_type is not None:
+            headers["tokentype"] = token_type
+        return headers
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        *,
+        body: bytes | None = None,
+        query: dict[str, str | int] | None = None,
+    ) -> aiohttp.ClientResponse:
+        try:
+            response = await self._session.request(
+                method,
+                url,
+                data=body,
+                params=query,
+                headers=headers,
+                skip_auto_headers=_NO_AUTO_HEADERS,
+                allow_redirects=False,
+                timeout=self._aiohttp_timeouts,
+            )
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError):
+            raise RelayError(
+                ErrorCode.upstream_timeout, f"No connection to {_host(url)} within {self.timeouts.connect:g} s."
+            ) from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise RelayError(
+                ErrorCode.upstream_unreachable, f"The upstream {_host(url)} can't be reached: {_describe(error)}."
+            ) from None
+        if response.status == 200:
+            return response
+        raise await self._refused(response)
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> RelayError:
+        body = b""
+        try:
+            async with asyncio.timeout(10), response:
+                while len(body) < _ERROR_BODY_LIMIT and (data := await response.content.readany()):
+                    body += data
+        except (TimeoutError, aiohttp.ClientError, ConnectionError):
+            pass  # the status alone says enough; what came of the body is read as it is
+        return from_http(response.status, response.headers, body)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _describe(error: BaseException) -> str:
+    """What went wrong, without the URL and headers that aiohttp's own texts may hold."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error.strerror or type(error.os_error).__name__
+    return type(error).__name__

@@ -1,0 +1,190 @@
+"""What the service says when it refuses, to a `RelayError`. Pure; the facts are PROTOCOL.md §4.
+
+An error arrives as an HTTP answer, as an exception frame after a 200, or as an error frame; all three are the same to
+`classify`. The service's type names and statuses are not reliable alone (§4.1: official clients match substrings of the
+body), so the rows are tried in order and the first that fits decides.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import msgspec
+
+from qrelay.errors import ErrorCode, RelayError
+
+DEFAULT_RETRY_AFTER = 3.0
+"""Seconds told to clients of a throttled account when the service names none: they obey small integers best."""
+
+
+class Refusal(NamedTuple):
+    """What the service said. `type` is bare (`ThrottlingException`: no namespace, no URL); `status` is 0 in a frame."""
+
+    status: int
+    type: str
+    reason: str
+    message: str
+    retry_after: float | None = None
+
+
+class _Row(NamedTuple):
+    code: ErrorCode
+    reasons: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = ()
+
+    def fits(self, refusal: Refusal) -> bool:
+        return (
+            refusal.reason in self.reasons
+            or refusal.type in self.types
+            or refusal.status in self.statuses
+            or any(phrase in refusal.message for phrase in self.phrases)
+        )
+
+
+# First match wins. The monthly limit comes before throttling: it arrives as 429, 400 and 402 (§4.2).
+_ROWS = (
+    _Row(
+        ErrorCode.context_too_long,
+        reasons=("CONTENT_LENGTH_EXCEEDS_THRESHOLD", "PROMPT_TOO_LONG"),
+        phrases=("Input is too long",),
+    ),
+    _Row(ErrorCode.model_unknown, reasons=("INVALID_MODEL_ID",), phrases=("Invalid model",)),
+    _Row(
+        ErrorCode.quota_exhausted,
+        reasons=(
+            "MONTHLY_REQUEST_COUNT",
+            "DAILY_REQUEST_COUNT",
+            "OVERAGE_REQUEST_LIMIT_EXCEEDED",
+            "CONVERSATION_LIMIT_EXCEEDED",
+        ),
+        phrases=("Maximum Request reached for this month", "MONTHLY_REQUEST_COUNT", "You have reached the limit"),
+        types=("ServiceQuotaExceededException",),
+        statuses=(402,),
+    ),
+    _Row(
+        ErrorCode.upstream_overloaded,
+        reasons=("INSUFFICIENT_MODEL_CAPACITY", "MODEL_TEMPORARILY_UNAVAILABLE"),
+        phrases=("unexpectedly high load", "ServiceUnavailableException"),
+        types=("ServiceUnavailableException",),
+        statuses=(503,),
+    ),
+    _Row(
+        ErrorCode.account_throttled,
+        phrases=("Too many requests",),
+        types=("ThrottlingException", "throttlingException", "ThrottlingError"),
+        statuses=(429,),
+    ),
+    _Row(ErrorCode.account_suspended, reasons=("TEMPORARILY_SUSPENDED",), phrases=("is suspended",)),
+    _Row(
+        ErrorCode.feature_blocked,
+        reasons=("FEATURE_NOT_SUPPORTED",),
+        phrases=(
+            "Feature is not supported",
+            "does not support this application",
+            "to purchase a Kiro subscription",
+            "is not supported for this operation",
+        ),
+    ),
+    _Row(
+        ErrorCode.account_expired,
+        phrases=("bearer token included in the request is invalid", "Invalid token"),
+        types=("UnauthorizedException", "ExpiredTokenException"),
+        statuses=(401,),
+    ),
+    _Row(ErrorCode.account_forbidden, types=("AccessDeniedException",), statuses=(403,)),
+    _Row(
+        ErrorCode.upstream_failed,
+        types=("InternalServerException", "ResourceNotFoundException", "UnknownOperationException", "error"),
+        statuses=(404,),
+    ),
+    _Row(
+        ErrorCode.upstream_rejected,
+        types=("ValidationException", "validationException", "ConflictException"),
+        statuses=(400, 409, 413, 422),
+    ),
+)
+
+# What was probably broken, for the person who must mend it (PROTOCOL.md §2.6).
+_EXPLAINED = {
+    "TOOL_CONFIG_MISSING": "the conversation has tool calls but the request offers no tools",
+    "TOOL_DUPLICATE": "two tools have the same name",
+    "TOOL_SCHEMA_INVALID": "a tool's JSON Schema is not accepted",
+    "TOOL_USE_RESULT_MISMATCH": "tool calls and tool results do not pair up",
+    "THINKING_SIGNATURE_INVALID": "Invalid `signature` in `thinking` block: it is not one the service gave",
+    "IMAGE_COUNT_EXCEEDED": "there are too many images",
+    "IMAGE_DIMENSION_EXCEEDED": "an image has too many pixels on a side (8000 at most)",
+    "IMAGE_FORMAT_UNSUPPORTED": "an image is neither PNG, JPEG, GIF nor WebP",
+    "IMAGE_MIME_MISMATCH": "an image's bytes are not of the format it was declared as",
+    "IMAGE_SIZE_EXCEEDED": "an image is too large (3.75 MiB at most)",
+    "INVALID_CONVERSATION_ID": "the conversation id is not accepted",
+    "REQUEST_BODY_INVALID_JSON": "the body is not JSON",
+}
+_IMPROPER = (
+    "the service does not say which rule was broken; the usual ones are a body over about 1.25 MB, a tool's schema, "
+    "name or description, or the order of the turns"
+)
+
+
+def classify(refusal: Refusal) -> RelayError:
+    """The error a client is told. The service's own words are kept, what it means comes first."""
+    code = next((row.code for row in _ROWS if row.fits(refusal)), ErrorCode.upstream_failed)
+    said = refusal.message.strip() or refusal.reason or refusal.type or f"status {refusal.status}"
+    message = f"The service says: {said}"
+    if code is ErrorCode.upstream_rejected:
+        explained = _EXPLAINED.get(refusal.reason)
+        if explained is None and ("Improperly formed request" in said or refusal.reason == "REQUEST_BODY_INVALID"):
+            explained = _IMPROPER
+        if explained is not None:
+            message = f"{message} ({explained})"
+    retry_after = refusal.retry_after
+    if retry_after is None and code is ErrorCode.account_throttled:
+        retry_after = DEFAULT_RETRY_AFTER
+    return RelayError(code, message, retry_after=retry_after, status=refusal.status or None)
+
+
+def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayError:
+    """An HTTP answer other than 200. `headers` must look names up without case."""
+    told = _told(body)
+    kind = headers.get("x-amzn-errortype", "").split(":", 1)[0] or _bare(told.get("code")) or _bare(told.get("__type"))
+    return classify(
+        Refusal(status, kind, _text(told, "reason"), _message(told, body), _seconds(headers.get("retry-after")))
+    )
+
+
+def from_frame(kind: str, payload: bytes) -> RelayError:
+    """An exception frame (`:exception-type`), which ends the reply it stands in."""
+    told = _told(payload)
+    return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told, payload)))
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
+
+
+def _text(told: dict[str, Any], name: str) -> str:
+    value = told.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _message(told: dict[str, Any], body: bytes) -> str:
+    for name in ("message", "Message", "errorMessage"):
+        if text := _text(told, name):
+            return text
+    return "" if told else body[:300].decode("utf-8", "replace")
+
+
+def _bare(name: Any) -> str:
+    """`com.amazon.aws.codewhisperer#ThrottlingException` and `X:http://…` to the name alone."""
+    return name.rsplit("#", 1)[-1].split(":", 1)[0] if isinstance(name, str) else ""
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header is not None else None
+    except ValueError:
+        return None
