@@ -1,0 +1,139 @@
+"""The folder of everything that is kept, and the promise that one server at a time uses it. Not what is in it.
+
+    QRELAY_HOME/              0700, files 0600
+      lock                    held by the running server; its text is {"pid": …, "url": …}
+
+The lock is the operating system's, on an open file: it ends with the process, however that ends.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+_FAR = 1 << 20  # Windows forbids reading a locked byte, so the byte that is locked lies far behind the text
+
+
+class HomeUnusable(Exception):  # noqa: N818 - said of the folder, and read by people
+    """The folder can't be used; the message is a whole sentence."""
+
+
+class HomeBusy(HomeUnusable):
+    """Another server uses the folder."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What the lock file says of the server that holds it; `url` is None until it listens."""
+
+    pid: int
+    url: str | None = None
+
+
+class Home:
+    """A folder that is ours for as long as `open_home` lasts."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    def announce(self, url: str) -> None:
+        """Write down where this server listens, for the commands that look for it."""
+        _write(self._lock, Running(os.getpid(), url))
+
+
+@contextmanager
+def open_home(path: Path) -> Generator[Home]:
+    """Make the folder if it isn't there, and hold its lock. Raises HomeBusy, HomeUnusable.
+
+    From here on, files this process makes are for its user only.
+    """
+    os.umask(0o077)
+    try:
+        _make_private(path)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise HomeUnusable(f"The folder {path} can't be used: {error.strerror or error}.") from error
+    try:
+        if not _wait_lock(lock):
+            raise HomeBusy(_who(path))
+        _write(lock, Running(os.getpid()))
+        try:
+            yield Home(path, lock)
+        finally:
+            os.ftruncate(lock, 0)
+    finally:
+        os.close(lock)
+
+
+def running(path: Path) -> Running | None:
+    """The server that uses the folder, if there is one."""
+    try:
+        lock = os.open(path / "lock", os.O_RDWR)
+    except OSError:
+        return None
+    try:
+        return None if _try_lock(lock) else _read(path)
+    finally:
+        os.close(lock)
+
+
+def _make_private(path: Path) -> None:
+    """0700 for a folder that is new, empty or ours already. A folder that holds other things is left as it is."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = {entry.name for entry in path.iterdir()}
+    if not held or "qrelay.sqlite3" in held:
+        path.chmod(0o700)
+
+
+def _who(path: Path) -> str:
+    other = _read(path)
+    where = f" as process {other.pid}" if other else ""
+    address = f", on {other.url}" if other and other.url else ""
+    return f"qrelay is already running with the state in {path}{where}{address}."
+
+
+def _read(path: Path) -> Running | None:
+    try:
+        return msgspec.json.decode((path / "lock").read_bytes(), type=Running)
+    except (OSError, msgspec.DecodeError):  # between its lock and its first word
+        return None
+
+
+def _write(lock: int, text: Running) -> None:
+    os.ftruncate(lock, 0)
+    os.lseek(lock, 0, os.SEEK_SET)
+    os.write(lock, msgspec.json.encode(text))
+
+
+def _wait_lock(lock: int) -> bool:
+    """Try for a moment: a command that only asks who is `running` holds the lock for an instant."""
+    for _ in range(5):
+        if _try_lock(lock):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(lock: int) -> bool:
+        os.lseek(lock, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(lock: int) -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,136 @@
+"""How qrelay and the libraries under it log, and what never gets into a log. Not what is worth logging.
+
+Everything ends on standard error through one pair of renderers, structlog's own events and those of the standard
+library alike. A secret is taken out twice: by the name of the key it stands under, and, in the finished line, by what
+it looks like or by being one of the values `set_up` was told of. Request lines lose their query.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+MASK = "[redacted]"
+
+# What a secret stands under. Counts such as input_tokens are no secrets: hence the end of the word.
+_SECRET_KEY = re.compile(
+    r"(token|secret|password|passwd|authorization|cookie|api[-_]?key|master[-_]?key|credentials?)$", re.IGNORECASE
+)
+_SECRET_LOOKS = re.compile(
+    r"""
+    (?P<bearer> \b bearer [\s"']+ ) (?! tokens? \b ) [\w.~+/=:-]{4,}
+    | \b (?: qr_ | ksk_ | ao[ar] ) [\w.~+/=:-]{8,}                  # our keys, Kiro's keys, AWS's tokens
+    | \b eyJ [\w-]{8,} \. [\w-]{4,} (?: \. [\w-]* )*                        # JSON web tokens
+    | (?P<named>                                                            # refreshToken=…, "client_secret": "…"
+        \b (?: (?:access|refresh|id|session)[-_]?token | client[-_]?secret | x-api-key | api[-_]?key | password
+             | authorization ) \\? ["']? \s* [:=] \s* (?: [bBuU]? \\? ["'] )? (?: bearer \s )?
+      ) (?! \[redacted | bearer \b ) [^\s"'\\,;&}\])]{4,}
+    | (?P<address> \b https?://[^\s"'?<>]+ | (?<=\s)/[\w./-]* ) \? [^\s"'<>]+   # the query of an address
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# Libraries that log what they are given, tokens and prompts included, or a line for each statement.
+_QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx", "urllib3")
+
+
+class Redactor:
+    """Takes out of text what must not be read. `values` are secrets that are known by heart."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        known = sorted({value for value in values if len(value) >= 4}, key=len, reverse=True)
+        self._known = re.compile("|".join(re.escape(value) for value in known)) if known else None
+
+    def text(self, text: str) -> str:
+        if self._known is not None:
+            text = self._known.sub(MASK, text)
+        return _SECRET_LOOKS.sub(_keep_name, text)
+
+    def event(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """The processor that goes by key names, at any depth."""
+        return {key: self._value(key, value) for key, value in event.items()}
+
+    def line(self, _logger: WrappedLogger, _method: str, line: str) -> str:
+        """The last processor: the whole line, tracebacks included."""
+        return self.text(line)
+
+    def _value(self, key: str, value: object) -> Any:
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case _ if _SECRET_KEY.search(key):
+                return MASK
+            case str():
+                return self.text(value)
+            case bytes():
+                return self.text(value.decode("utf-8", "replace"))
+            case Mapping():
+                held = cast("Mapping[object, object]", value)
+                return {str(name): self._value(str(name), item) for name, item in held.items()}
+            case list() | tuple():
+                items = cast("Iterable[object]", value)
+                return [self._value("", item) for item in items]
+            case _:
+                return value
+
+
+def _keep_name(found: re.Match[str]) -> str:
+    if found["address"]:
+        return found["address"]
+    return (found["bearer"] or found["named"] or "") + MASK
+
+
+def _for_people(colors: bool) -> list[Processor]:
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _for_machines() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+
+
+def set_up(
+    level: str = "info",
+    form: Literal["auto", "text", "json"] = "auto",
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log of this process, from `level` on, to `stream` (standard error). Called once, in `cli/`."""
+    out = stream or sys.stderr
+    text = form == "text" or (form == "auto" and out.isatty())
+    redactor = Redactor(secrets)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if text else "iso", utc=not text),
+    ]
+    finish: list[Processor] = [
+        redactor.event,
+        *(_for_people(out.isatty()) if text else _for_machines()),
+        cast("Processor", redactor.line),  # the one that takes the line and not the event
+    ]
+    structlog.configure(
+        processors=[*shared, *finish],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    logging.captureWarnings(True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error"):  # its start and stop are told by `serve` itself, in one line
+        logging.getLogger(name).setLevel(number if number <= logging.DEBUG else logging.WARNING)
+    logging.getLogger("uvicorn.access").disabled = True
