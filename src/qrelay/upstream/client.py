@@ -84,9 +84,9 @@ class Answer:
             self._watch = self._loop.call_at(due, self._check)
             return
         self._expired = (
-            f"The reply took longer than {self._timeouts.total:g} s (QRELAY_TIMEOUT_TOTAL_SECONDS)."
+            f"The reply took longer than {self._timeouts.total:g} s (QRELAY_TOTAL_TIMEOUT_SECONDS)."
             if ends <= silent_until
-            else f"The upstream was silent for {self._timeouts.silence:g} s (QRELAY_TIMEOUT_SILENCE_SECONDS)."
+            else f"The upstream was silent for {self._timeouts.silence:g} s (QRELAY_SILENCE_TIMEOUT_SECONDS)."
         )
         self._response.close()
 
@@ -149,13 +149,11 @@ class UpstreamClient:
         return await self._send("POST", url, headers, body=body)
 
     def _headers(self, credential: Credential) -> dict[str, str]:
-        headers = CIMultiDict(
-            {
-                "authorization": f"Bearer {credential.access_token}",
-                "x-amzn-codewhisperer-optout": "true",  # what people write is theirs: never shared for training (§1.3)
-                "user-agent": self._user_agent,
-            }
-        )
+        headers = {
+            "authorization": f"Bearer {credential.access_token}",
+            "x-amzn-codewhisperer-optout": "true",  # what people write is theirs: never shared for training (§1.3)
+            "user-agent": self._user_agent,
+        }
         token_type = _TOKEN_TYPES.get(credential.kind)
         if token_type is not None:
             headers["tokentype"] = token_type

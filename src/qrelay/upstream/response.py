@@ -86,6 +86,7 @@ class ReplyReader:
         self._estimate = estimate
         self._original = original or {}
         self._tail_policy: TailPolicy = tail
+        self._signed = signed
         self._decoder = FrameDecoder()
         self._said: list[str] = []  # text deltas delivered, for the duplicate quirk and the local count
         self._other_output: list[str] = []  # reasoning and tool input, for the local count
@@ -249,6 +250,9 @@ class ReplyReader:
             self._has_content = True
             self._other_output.append(event.text)
             out.append(ReasoningDelta(event.text))
+        for proof in (event.signature, event.redactedContent):
+            if proof and self._signed is not None:
+                self._signed(proof)
         if event.signature:
             self._has_content = True
             out.append(ReasoningSignature(event.signature))

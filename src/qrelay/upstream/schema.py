@@ -178,12 +178,23 @@ class InvalidStateEvent(Struct):
     message: str | None = None
 
 
-class ServiceError(Struct):
-    """An error's body (§4.1), as an HTTP answer or an exception frame. The type may also stand in a header."""
+# --- ListAvailableModels (PROTOCOL.md §5) -----------------------------------------------------------------------------
 
-    message: str | None = None
-    Message: str | None = None
-    errorMessage: str | None = None
-    reason: str | None = None
-    type_name: str | None = None
-    code: str | None = None
+
+class TokenLimits(Struct):
+    maxInputTokens: int | None = None
+    maxOutputTokens: int | None = None
+
+
+class ModelRow(Struct):
+    modelId: str
+    modelName: str | None = None
+    description: str | None = None
+    rateMultiplier: float | None = None
+    tokenLimits: TokenLimits | None = None
+    supportedInputTypes: list[str] | None = None
+
+
+class ListAvailableModelsResponse(Struct):
+    models: list[ModelRow]
+    nextToken: str | None = None

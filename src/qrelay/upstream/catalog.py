@@ -1,0 +1,84 @@
+"""Which models each account may use, asked of the service and remembered. The names themselves: `models.py`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from qrelay.credential import Credential
+from qrelay.errors import RelayError
+from qrelay.upstream.client import UpstreamClient
+from qrelay.upstream.endpoints import Endpoint
+from qrelay.upstream.models import STATIC, Model, find, is_family, read_page, resolve
+
+FRESH_SECONDS = 600.0
+RETRY_SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
+_MAX_PAGES = 20
+
+
+class _Known(NamedTuple):
+    models: Sequence[Model]
+    until: float
+
+
+class Catalog:
+    """An account's list, kept for ten minutes. A list that can't be had never fails a chat: `STATIC` stands in."""
+
+    def __init__(self, client: UpstreamClient, aliases: Mapping[str, str] | None = None) -> None:
+        self._client = client
+        self._aliases = aliases or {}
+        self._known: dict[str, _Known] = {}
+        self._asking: dict[str, asyncio.Task[Sequence[Model]]] = {}
+
+    async def model(self, name: str, credential: Credential, endpoint: Endpoint) -> Model:
+        """The model that serves a client's name. The service is asked only if the name alone doesn't say."""
+        name = self._aliases.get(name, name)
+        known = self._known.get(credential.account_id)
+        models = known.models if known is not None else STATIC
+        found = find(name, models)
+        if found is None or (known is None and is_family(name)):
+            models = await self.models(credential, endpoint)
+            id_ = resolve(name, models)
+            found = find(id_, models) or Model(id_)
+        return found
+
+    async def models(self, credential: Credential, endpoint: Endpoint) -> Sequence[Model]:
+        """The account's list; the last one known, or `STATIC`, if the service does not give it in a few seconds."""
+        loop = asyncio.get_running_loop()
+        known = self._known.get(credential.account_id)
+        if known is not None and loop.time() < known.until:
+            return known.models
+        task = self._asking.get(credential.account_id)
+        if task is None:
+            task = asyncio.create_task(self._ask(credential, endpoint))
+            self._asking[credential.account_id] = task
+            task.add_done_callback(lambda _: self._asking.pop(credential.account_id, None))
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            return known.models if known is not None else STATIC
+
+    async def _ask(self, credential: Credential, endpoint: Endpoint) -> Sequence[Model]:
+        known = self._known.get(credential.account_id)
+        models: list[Model] = []
+        token: str | None = None
+        keep = FRESH_SECONDS
+        try:
+            for _ in range(_MAX_PAGES):
+                page, token = read_page(await self._client.list_models(credential, endpoint, token))
+                models.extend(page)
+                if not token:
+                    break
+        except RelayError:
+            models, keep = [], RETRY_SECONDS
+        listed = models or (known.models if known is not None else STATIC)
+        self._known[credential.account_id] = _Known(listed, asyncio.get_running_loop().time() + keep)
+        return listed
+
+    async def close(self) -> None:
+        """Stop asking."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

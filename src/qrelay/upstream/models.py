@@ -1,0 +1,126 @@
+"""Model names: what clients call them, what the service calls them, what an account may use. Pure.
+
+A client's name is looked for in the account's own list in this order (DESIGN: unknown names go through):
+
+    a user's alias            QRELAY_MODEL_ALIASES
+    the name itself           claude-sonnet-4.5
+    the same model, spelt     claude-sonnet-4-5, claude-sonnet-4-5-20250929, claude-4.5-sonnet, claude-sonnet-4.5[1m],
+    otherwise                 anthropic/claude-sonnet-4-5, CLAUDE_SONNET_4_20250514_V1_0
+    a family's name           sonnet, claude-opus, claude-haiku-latest and what Claude Code's aliases expand to
+                              (claude-opus-5-5 …): the newest of that family
+    anything else             goes through as it is
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.upstream import schema
+
+DEFAULT_WINDOW = 200_000
+_SUFFIX = re.compile(r"\[\w+\]$")
+_NOISE = re.compile(r"[-_]?(20\d{6}|v\d+[_:]\d+|latest)$")
+_PIECES = re.compile(r"[a-z]+|\d+")
+_FAMILIES = frozenset({"opus", "sonnet", "haiku"})
+_CLAUDE_CODE = ((5, 5), ())  # what its aliases expand to (CLIENTS.md A1), and a bare family
+
+
+class Model(Struct, frozen=True):
+    """One row of an account's list. Limits are in tokens, 0 where the service says nothing."""
+
+    id: str
+    name: str = ""
+    description: str = ""
+    max_input_tokens: int = 0
+    max_output_tokens: int = 0
+    input_types: tuple[str, ...] = ()
+    rate_multiplier: float | None = None
+
+    @property
+    def window(self) -> int:
+        return self.max_input_tokens or DEFAULT_WINDOW
+
+
+def _static(*ids: str, window: int = DEFAULT_WINDOW) -> tuple[Model, ...]:
+    return tuple(Model(id_, max_input_tokens=window, input_types=("TEXT", "IMAGE")) for id_ in ids)
+
+
+STATIC: tuple[Model, ...] = (
+    *_static("auto", "claude-sonnet-4.5", "claude-sonnet-4", "claude-haiku-4.5", "claude-opus-4.5", "claude-opus-4.6"),
+    *_static("claude-sonnet-4.6", window=1_000_000),
+    *_static("claude-opus-4.7", "claude-opus-4.8", "claude-sonnet-5", "claude-opus-5"),
+)
+"""What is assumed while an account's own list can't be had (PROTOCOL.md §5, 2026)."""
+
+
+class _Key(NamedTuple):
+    words: frozenset[str]
+    version: tuple[int, ...]
+
+
+def _key(name: str) -> _Key:
+    bare = _SUFFIX.sub("", name.strip().lower()).rsplit("/", 1)[-1]
+    while (shorter := _NOISE.sub("", bare)) != bare:
+        bare = shorter
+    pieces = _PIECES.findall(bare)
+    words = frozenset(piece for piece in pieces if not piece.isdigit())
+    return _Key(words, tuple(int(piece) for piece in pieces if piece.isdigit()))
+
+
+def find(name: str, models: Iterable[Model]) -> Model | None:
+    """The model a name spells, None if it is none of these."""
+    models = tuple(models)
+    for model in models:
+        if model.id == name:
+            return model
+    key = _key(name)
+    return next((model for model in models if _key(model.id) == key), None)
+
+
+def is_family(name: str) -> bool:
+    """Whether a name means "the newest of its family" when no model is called that."""
+    key = _key(name)
+    return len(key.words & _FAMILIES) == 1 and key.words <= _FAMILIES | {"claude"} and key.version in _CLAUDE_CODE
+
+
+def newest(name: str, models: Iterable[Model]) -> Model | None:
+    """The newest model of a family name's family, None if there is none."""
+    family = _key(name).words & _FAMILIES
+    members = [model for model in models if family <= _key(model.id).words]
+    return max(members, key=lambda model: _key(model.id).version, default=None)
+
+
+def resolve(name: str, models: Sequence[Model], aliases: Mapping[str, str] | None = None) -> str:
+    """The service's id for a client's name."""
+    name = (aliases or {}).get(name, name)
+    found = find(name, models) or (newest(name, models) if is_family(name) else None)
+    return found.id if found is not None else name
+
+
+# --- the service's list (PROTOCOL.md §5) ------------------------------------------------------------------------------
+
+
+def read_page(body: bytes) -> tuple[list[Model], str | None]:
+    """One page of ListAvailableModels and the token of the next. Raises RelayError if it can't be read."""
+    try:
+        page = msgspec.json.decode(body, type=schema.ListAvailableModelsResponse)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RelayError(ErrorCode.upstream_protocol, f"The list of models can't be read: {error}.") from None
+    return [_model(row) for row in page.models], page.nextToken
+
+
+def _model(row: schema.ModelRow) -> Model:
+    limits = row.tokenLimits or schema.TokenLimits()
+    return Model(
+        row.modelId,
+        row.modelName or "",
+        row.description or "",
+        limits.maxInputTokens or 0,
+        limits.maxOutputTokens or 0,
+        tuple(row.supportedInputTypes or ()),
+        row.rateMultiplier,
+    )
