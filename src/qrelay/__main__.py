@@ -1,0 +1,5 @@
+"""`python -m qrelay` is `qrelay`."""
+
+from qrelay.cli.main import run
+
+run()

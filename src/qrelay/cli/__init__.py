@@ -1,0 +1,1 @@
+"""The commands. Each says what it did on standard output, what went wrong on standard error, and no more."""

@@ -1,0 +1,113 @@
+"""The command line: its commands, their options and exit codes. What a command does is in the module it names.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 refused configuration. Commands import what they need when they are
+called, so that `--help` and a Ctrl-C in the first moment find nothing half-loaded.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from qrelay.cli.outcome import Failed
+from qrelay.errors import RelayError
+from qrelay.home import HomeUnusable
+from qrelay.settings import Settings, SettingsRefused
+
+FAILED = 1
+REFUSED = 78
+
+app = typer.Typer(
+    name="qrelay",
+    help="OpenAI's and Anthropic's APIs in front of Amazon Q Developer and Kiro.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="QRELAY_HOST or 127.0.0.1")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="The port; 0 takes a free one.", show_default="QRELAY_PORT or 8000"),
+]
+
+
+@app.command()
+def serve(host: Host = None, port: Port = None) -> None:
+    """Serve on the stored accounts.
+
+    It goes on until Ctrl-C. On any other address than a loopback one it needs a client key and an admin secret.
+    """
+    from qrelay.cli.serve import serve as work
+
+    work(_load(host, port))
+
+
+@app.command("settings")
+def show_settings() -> None:
+    """Print every setting and its source.
+
+    Secrets are masked.
+    """
+    from qrelay.cli.inspect import show_settings as work
+
+    work(_load())
+
+
+@app.command("health")
+def show_health(
+    url: Annotated[str | None, typer.Option(help="The server to ask.", show_default="the one that runs here")] = None,
+) -> None:
+    """Ask the running server if it is ready.
+
+    Exit code 0 means it is.
+    """
+    from qrelay.cli.inspect import show_health as work
+
+    work(_load(), url)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qrelay {version('qrelay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def qrelay(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> NoReturn:
+    """What `qrelay` on the command line calls."""
+    try:
+        app()
+    except SettingsRefused as refused:
+        _leave(REFUSED, refused.message, refused.remedies)
+    except Failed as failed:
+        _leave(FAILED, failed.message, failed.remedies)
+    except RelayError as error:
+        _leave(FAILED, error.message, (error.remedy,))
+    except HomeUnusable as unusable:
+        _leave(FAILED, str(unusable))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _leave(code: int, message: str, remedies: Sequence[str] = ()) -> NoReturn:
+    typer.echo("\n  ".join([f"qrelay: {message}", *filter(None, remedies)]), err=True)
+    sys.exit(code)
+
+
+def _load(host: str | None = None, port: int | None = None) -> Settings:
+    given: dict[str, Any] = {"host": host, "port": port}
+    return Settings.load(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,58 @@
+"""`qrelay serve`: the gateway on real accounts, on an address it may listen on."""
+
+import os
+import sys
+from urllib.parse import urlsplit
+
+import structlog
+import typer
+
+from qrelay import __version__, logs, settings
+from qrelay.cli.server import listening, local_url, run_loop, serve_app, url_of
+from qrelay.home import open_home
+from qrelay.http.app import build_app
+from qrelay.settings import Settings, SettingsRefused
+
+_FRESH = "$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
+
+
+def serve(chosen: Settings) -> None:
+    """Serve until Ctrl-C. Raises SettingsRefused, HomeUnusable, Failed, RelayError."""
+    check_doors(chosen)
+    logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
+    _warn(chosen)
+    with open_home(chosen.home) as home, listening(chosen.host, chosen.port) as sockets:
+
+        def ready() -> None:
+            home.announce(local_url(sockets[0]))
+            typer.echo(f"qrelay {__version__} serves on {url_of(chosen.host, sockets[0])} (Ctrl-C ends it)")
+            sys.stdout.flush()
+
+        run_loop(serve_app(build_app(chosen), sockets, ready))
+
+
+def check_doors(chosen: Settings) -> None:
+    """Refuse to be reachable from other machines while anybody could use it (SettingsRefused)."""
+    if chosen.on_loopback:
+        return
+    missing = {
+        "a client key": None if chosen.api_keys else f"export QRELAY_API_KEYS={_FRESH}",
+        "an admin secret": None if chosen.admin_secret else f"export QRELAY_ADMIN_SECRET={_FRESH}",
+    }
+    commands = {what: command for what, command in missing.items() if command}
+    if commands:
+        raise SettingsRefused(
+            f"Listening on {chosen.host} without {' and '.join(commands)} would let everybody who can reach this "
+            "machine use its accounts. Set what is missing and start again:",
+            *commands.values(),
+        )
+
+
+def _warn(chosen: Settings) -> None:
+    log = structlog.get_logger()
+    for name in settings.unknown(os.environ):
+        log.warning("this variable is not a setting and has no effect", variable=name)
+    for endpoint in (chosen.api_endpoint, chosen.token_endpoint):
+        parts = urlsplit(endpoint or "")
+        if parts.scheme == "http" and not settings.is_loopback(parts.hostname or ""):
+            log.warning("tokens go to this address without encryption", address=endpoint)

@@ -1,0 +1,196 @@
+"""One ASGI app on one address until it is told to stop. Not what the app does, and not which commands serve one.
+
+uvicorn does the HTTP. What is done here differs from it: the address is taken before the app starts, the first signal
+ends open streams at once (their handlers see the client leave, and clean up), and a signal is a good end: no traceback,
+no second signal raised.
+"""
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.server import HANDLED_SIGNALS
+
+from qrelay.cli.outcome import Failed
+from qrelay.errors import RelayError
+
+_GRACE = 2  # seconds for handlers to clean up after their client is gone
+_BACKLOG = 2048
+
+
+@contextmanager
+def listening(host: str, port: int) -> Generator[list[socket.socket]]:
+    """Sockets that already listen on every address `host` stands for. Raises Failed."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError) as error:
+        raise Failed(f"There is no address called {host}.", "Give an address of this machine with --host.") from error
+    sockets: list[socket.socket] = []
+    refused: OSError | None = None
+    try:
+        for family, *_, address in dict.fromkeys(found):
+            # localhost is two addresses: with port 0 the second takes the port the first was given
+            place = (address[0], _port(sockets[0]) if sockets else port, *address[2:])
+            try:
+                sockets.append(_listen(family, place))
+            except OSError as error:
+                refused = error
+                if error.errno == errno.EADDRINUSE:
+                    break
+        if not sockets or (refused and refused.errno == errno.EADDRINUSE):
+            raise _cannot_listen(host, port, refused)
+        yield sockets
+    finally:
+        for taken in sockets:
+            taken.close()
+
+
+def url_of(host: str, listener: socket.socket) -> str:
+    """The address as people type it."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{_port(listener)}"
+
+
+def local_url(listener: socket.socket) -> str:
+    """The address by which this machine reaches it, also when it listens on all of them."""
+    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
+    host = str(listener.getsockname()[0])
+    return url_of(any_address.get(host, host), listener)
+
+
+def run_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run it on uvloop where there is one."""
+    if sys.platform == "win32":
+        factory = None
+    else:
+        import uvloop  # noqa: PLC0415 - not made for Windows
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(work)
+
+
+async def serve_app(app: ASGIApp, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called when the app has started. Raises what its start raised."""
+    start = _Start(app)
+    config = uvicorn.Config(
+        start,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_not_a_cancellation)
+    try:
+        await _Server(config, ready).serve(sockets)
+    except SystemExit as stopped:
+        if start.failure is not None:
+            raise start.failure from None
+        raise Failed("The server could not start; the log says why.") from stopped
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Listen for signals until the process is gone: one more Ctrl-C must not make a bad end of a good one."""
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, self.handle_exit)
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what signal.signal passes
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+class _Start:
+    """The app, with an eye on its start: a RelayError there is for people, not for a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.failure: RelayError | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_unless_failed(message: Message) -> None:
+            nonlocal started
+            started |= message["type"] == "lifespan.startup.complete"
+            if message["type"] != "lifespan.startup.failed":
+                await send(message)
+
+        started = False
+        try:
+            await self._app(scope, receive, send_unless_failed)
+        except RelayError as error:
+            if started:
+                raise
+            self.failure = error
+            await send({"type": "lifespan.startup.failed", "message": ""})
+
+
+def _not_a_cancellation(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _listen(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+def _cannot_listen(host: str, port: int, refused: OSError | None) -> Failed:
+    match refused.errno if refused else None:
+        case errno.EADDRINUSE:
+            return Failed(f"Port {port} on {host} is taken by another program.", "Choose another one: --port 8001")
+        case errno.EACCES:
+            return Failed(f"Port {port} on {host} may not be used by this user.", "Choose one above 1023: --port 8000")
+        case errno.EADDRNOTAVAIL:
+            return Failed(f"{host} is not an address of this machine.", "Give one that is with --host.")
+        case _:
+            why = refused.strerror if refused else "no address"
+            return Failed(f"Listening on {host}, port {port}, did not work: {why}.")
