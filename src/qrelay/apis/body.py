@@ -1,0 +1,66 @@
+"""A request body to a room's wire type, or a fault that names the field. Not what the fields mean.
+
+Two looks: the room's own typed decoder first, which is all that an ordinary request costs; if a value has a type it
+doesn't expect, the body is decoded again without types, the room strips what it doesn't know (`forgive`), and only
+then is a wrong type the caller's fault. So an unknown kind of part never fails a request, whatever it holds.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from qrelay.errors import ErrorCode, RelayError
+
+Wire = TypeVar("Wire")
+
+_PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[[dict[str, Any]], None]) -> Wire:
+    """Decode `body`. `forgive` edits the untyped JSON in place before the second look.
+
+    Raises RelayError(request_invalid) with `param` such as "messages[2].role" where there is a field to name.
+    """
+    try:
+        if not body.isascii():
+            body.decode()  # members kept as Raw are passed on unread, so nothing later would notice
+        return decoder.decode(body)
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+    try:
+        untyped = msgspec.json.decode(body)
+        if not isinstance(untyped, dict):
+            raise invalid("The request body is not a JSON object.")
+        forgive(untyped)  # pyright: ignore[reportUnknownArgumentType]: a JSON object's keys are strings
+        return decoder.decode(msgspec.json.encode(untyped))
+    except msgspec.ValidationError as error:
+        raise _wrong(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+
+
+def invalid(message: str, param: str | None = None) -> RelayError:
+    """The fault of a request that reads well but says something we can't do, in the field `param`."""
+    return RelayError(ErrorCode.request_invalid, message, param=param)
+
+
+def _not_json(error: Exception) -> RelayError:
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return invalid(f"The request body is not valid JSON: {reason}.", None)
+
+
+def _wrong(told: str) -> RelayError:
+    """The decoder's sentence, as ours: "Expected `str`, got `null` - at `$.model`"."""
+    match = _PLACE.fullmatch(told)
+    what, place = (match["what"], match["place"] or "") if match else (told, "")
+    if missing := _MISSING.fullmatch(what):
+        place = f"{place}.{missing['field']}" if place else missing["field"]
+        return invalid(f"The request has no '{place}', which is required.", place)
+    if not place:
+        return invalid(f"The request body is not what this API takes: {what}.")
+    return invalid(f"'{place}' has the wrong type: {what[:1].lower()}{what[1:]}.", place)

@@ -1,0 +1,105 @@
+"""A Chat Completions request: bytes to a `Call`. Not the reply (`reply.py`) and not the messages (`messages.py`).
+
+What this upstream has no field for is reported in `Call.ignored` if it would have changed anything: temperature 1,
+`n` 1 or a text format change nothing. Sources: CLIENTS.md (b) "OpenAI Chat Completions", DESIGN.md §4 rule 2.
+"""
+
+from functools import partial
+
+from msgspec import Raw
+
+from qrelay.apis.body import invalid
+from qrelay.apis.dialect import Call, Stamp
+from qrelay.apis.ignored import Ignored
+from qrelay.apis.openai_chat import messages, tools
+from qrelay.apis.openai_chat.reply import Envelope, Writer, whole
+from qrelay.apis.openai_chat.schema import Request, decode
+from qrelay.conversation import Conversation
+
+
+def read(body: bytes, stamp: Stamp) -> Call:
+    """Raises RelayError(request_invalid), its `param` naming the field, if the request can't be read or served."""
+    request = decode(body)
+    if not request.model:
+        raise invalid("The model's name is empty.", "model")
+    if not request.messages:
+        raise invalid("There are no messages to answer.", "messages")
+    if request.n is not None and request.n != 1:
+        raise invalid("This service gives one reply at a time: n can only be 1. Send the request again for more.", "n")
+    ignored = Ignored()
+    system, turns = messages.read(request.messages, ignored)
+    specs, choice = tools.read(request, ignored)
+    legacy = bool(request.functions) and not request.tools
+    _report(request, ignored)
+    conversation = Conversation(
+        model=request.model,
+        turns=turns,
+        system=system,
+        tools=specs,
+        tool_choice=choice,
+        parallel_tool_uses=not legacy and request.parallel_tool_calls is not False,
+        max_tokens=_max_tokens(request),
+        stop_sequences=_stop_sequences(request.stop),
+        effort=request.reasoning_effort,
+        session=request.prompt_cache_key or request.user or "",
+    )
+    envelope = Envelope(
+        id=f"chatcmpl-{stamp.id}",
+        created=stamp.created,
+        model=request.model,
+        include_usage=request.stream_options is not None and request.stream_options.include_usage is True,
+        custom=frozenset(spec.name for spec in specs if spec.custom),
+        legacy=legacy,
+    )
+    return Call(
+        conversation, request.stream is True, ignored.names(), partial(Writer, envelope), partial(whole, envelope)
+    )
+
+
+def _max_tokens(request: Request) -> int | None:
+    for name, value in (
+        ("max_completion_tokens", request.max_completion_tokens),
+        ("max_tokens", request.max_tokens),
+    ):
+        if value is not None:
+            if value < 1:
+                raise invalid(f"{name} must be at least 1.", name)
+            return value
+    return None
+
+
+def _stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
+    if stop is None:
+        return ()
+    return tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each)
+
+
+def _report(request: Request, ignored: Ignored) -> None:
+    for name, asked in (
+        ("temperature", request.temperature not in {None, 1}),
+        ("top_p", request.top_p not in {None, 1}),
+        ("presence_penalty", bool(request.presence_penalty)),
+        ("frequency_penalty", bool(request.frequency_penalty)),
+        ("seed", request.seed is not None),
+        ("logprobs", bool(request.logprobs)),
+        ("top_logprobs", bool(request.top_logprobs)),
+        ("response_format", request.response_format is not None and request.response_format.type != "text"),
+        ("modalities", request.modalities not in (None, [], ["text"])),
+        ("service_tier", request.service_tier not in {None, "auto", "default"}),
+        ("verbosity", request.verbosity not in {None, "medium"}),
+        ("store", bool(request.store)),
+        ("logit_bias", _says_something(request.logit_bias)),
+        ("audio", _says_something(request.audio)),
+        ("prediction", _says_something(request.prediction)),
+        ("web_search_options", _says_something(request.web_search_options, empty=False)),
+        ("moderation", _says_something(request.moderation)),
+        ("metadata", _says_something(request.metadata)),
+    ):
+        if asked:
+            ignored.add(name)
+
+
+def _says_something(value: Raw, *, empty: bool = True) -> bool:
+    """Whether a member is there and not null; nor an empty object, unless an empty one switches something on."""
+    text = bytes(value)
+    return text not in {b"", b"null"} and not (empty and text == b"{}")
