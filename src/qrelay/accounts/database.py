@@ -1,0 +1,111 @@
+"""An engine for a database URL, and its schema brought up to date. Not what is stored in it.
+
+SQLite: one process at a time (whoever starts a server holds the state's lock), one connection, write-ahead log, every
+commit on the disk before it returns. PostgreSQL: any number of processes.
+"""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from qrelay.accounts.files import private_directory
+from qrelay.errors import ErrorCode, RelayError
+
+READING: Final = {"qrelay_reading": True}
+"""Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
+
+
+def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
+    """An engine. `url` is `sqlite:///path` or `postgresql://…`; `busy_seconds` is how long to wait for SQLite's lock.
+
+    Raises RelayError(store_failed) when the URL names neither, or the file can't be made.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise _unusable("The database URL can't be read.") from error
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database:
+            return _sqlite(parsed.set(drivername="sqlite+aiosqlite"), busy_seconds)
+        case "postgresql":
+            # Errors must not show parameters: some are secrets, though sealed.
+            return create_async_engine(parsed.set(drivername="postgresql+psycopg"), hide_parameters=True)
+        case _:
+            raise _unusable("The database URL names neither a SQLite file nor a PostgreSQL server.")
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the schema to this version's, all of it or none. Raises RelayError(store_failed)."""
+    with told():
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+
+
+@contextmanager
+def told() -> Generator[None]:
+    """Failures of the database become RelayError(store_failed) in its own words, without statements or values.
+
+    A broken constraint stays an IntegrityError: it says that another process was faster, not that anything failed.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise _unusable(f"The account store can't be used: {error.orig}.") from error
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise _unusable(f"The account store can't be used ({type(error).__name__}).") from error
+
+
+def sqlite_path(engine: AsyncEngine) -> Path | None:
+    """The file of a SQLite engine."""
+    return Path(engine.url.database) if engine.dialect.name == "sqlite" and engine.url.database else None
+
+
+def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
+    path = Path(url.database or "")
+    try:
+        private_directory(path.parent)
+        path.touch(mode=0o600)  # SQLite gives its log the same mode
+        path.chmod(0o600)
+    except OSError as error:
+        raise _unusable(f"{path} can't be made or opened: {error.strerror}.") from error
+    engine = create_async_engine(url, hide_parameters=True, pool_size=1, max_overflow=0)
+
+    def prepare(connection: Any, _record: Any) -> None:
+        # Transactions are begun below and not by the driver, which would begin them too late and not for DDL.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later would fail instead of waiting for another writer.
+        reading = connection.get_execution_options().get("qrelay_reading", False)
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "begin", begin)
+    return engine
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _unusable(message: str) -> RelayError:
+    return RelayError(ErrorCode.store_failed, message)

@@ -1,0 +1,229 @@
+"""Tokens kept fresh: one refresh of an account at a time, and nothing used before it is kept. Not HTTP, not SQL.
+
+    a caller ─┐
+    a caller ─┼─ one flight per account ─ lease ─ token call ─ kept ─ everyone gets the new credential
+    a caller ─┘  (a task of its own: a caller who leaves takes nothing with them)
+
+What a refusal means (PROTOCOL.md §6.1):
+
+    invalid_grant, invalid_client   the row is read again; if it is what was refused: needs_login, account_expired
+    slow_down                       upstream_overloaded, the account untouched
+    timeout, unreachable            upstream_timeout, upstream_unreachable, the account untouched
+    refused                         account_forbidden in the service's words, the account untouched
+"""
+
+import asyncio
+import random
+import secrets
+import time
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, assert_never
+
+import structlog
+from msgspec import Struct
+
+from qrelay.accounts.account import Account
+from qrelay.accounts.oidc import Refusal, TokenClient
+from qrelay.accounts.store import AccountStore
+from qrelay.credential import Credential
+from qrelay.errors import ErrorCode, RelayError
+
+log = structlog.get_logger()
+
+_LEAD_SECONDS: Final = 60.0
+"""How long before its end a token is refreshed while a request waits; Amazon Q's own client takes a minute too."""
+_AT_ONCE: Final = 8
+_FIRST_SETBACK, _LONGEST_SETBACK = 1.0, 300.0
+
+
+class _Setback(Struct, frozen=True):
+    """Failures that say nothing about the account. Before `until` (the loop's time) it is asked only if it must be."""
+
+    failures: int
+    until: float
+
+
+class Refresher:
+    """Hands out credentials. `clock` gives seconds since the epoch; `owner` names this process in leases."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        tokens: TokenClient,
+        *,
+        clock: Callable[[], float] = time.time,
+        owner: str | None = None,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._clock = clock
+        self._owner = owner or secrets.token_hex(8)
+        self._flights: dict[str, asyncio.Task[Account]] = {}
+        self._setbacks: dict[str, _Setback] = {}
+
+    async def credential(self, account_id: str) -> Credential:
+        """A credential good for a call now, refreshed first where it has to be.
+
+        Raises RelayError: account_unknown, account_expired, account_forbidden, store_failed, upstream_unreachable,
+        upstream_timeout, upstream_overloaded.
+        """
+        account = self._store.get(account_id)
+        now = self._clock()
+        if not self._due(account, now, _LEAD_SECONDS):
+            return self._usable(account)
+        try:
+            account = await self._past(account)
+        except RelayError as error:
+            account = self._store.get(account_id)
+            if not account.lives(self._clock()):
+                raise
+            log.warning("refresh failed, the old token serves to its end", account=account.id, code=error.code)
+        return self._usable(account)
+
+    async def renew(self, stale: Credential) -> Credential:
+        """Another credential than `stale`, which the service refused: the newer one there is, or a refreshed one.
+
+        Raises as `credential` does; account_expired too when there is nothing to refresh with.
+        """
+        account = self._store.get(stale.account_id)
+        if account.generation == stale.generation:
+            if not account.refreshable:
+                raise _expired(account, "its access token is refused, and it has no refresh token")
+            account = await self._past(account, refused=True)
+        return self._usable(account)
+
+    async def refresh(self, account_id: str) -> Account:
+        """Refresh because someone asks for it, even a token that is fresh. Raises as `credential` does."""
+        account = self._store.get(account_id)
+        if not account.refreshable:
+            raise RelayError(
+                ErrorCode.request_invalid,
+                f"Account {account.name} has nothing to refresh with.",
+                remedy="API keys and accounts without a refresh token are used as they are.",
+            )
+        return await self._past(account)
+
+    async def keep_fresh(self, check_seconds: float, lead_seconds: float) -> None:
+        """Refresh ahead of expiry until cancelled. A refresh under way goes on to its end: `close` waits for it."""
+        room = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            now = self._clock()
+            async with asyncio.TaskGroup() as group:
+                for account in self._store.accounts():
+                    if account.enabled and self._due(account, now, lead_seconds * _spread(account), known_only=False):
+                        group.create_task(self._ahead(account, room))
+            await asyncio.sleep(check_seconds)
+
+    async def close(self) -> None:
+        """Wait for the refreshes under way: what they receive must be kept. A token call ends within its timeout."""
+        while self._flights:
+            await asyncio.wait(self._flights.values())
+
+    # -- inside
+
+    def _due(self, account: Account, now: float, lead: float, *, known_only: bool = True) -> bool:
+        """Whether to refresh now. A token whose end nobody knows is due only in the background (not `known_only`)."""
+        if not account.refreshable or account.state == "needs_login":
+            return False
+        if account.access_token is None or not account.lives(now):
+            return known_only or not self._set_back(account.id)
+        if account.expires_at is None:
+            return not known_only and not self._set_back(account.id)
+        return not account.lives(now, lead) and not self._set_back(account.id)
+
+    def _usable(self, account: Account) -> Credential:
+        credential = account.credential()
+        if credential is None or (account.state == "needs_login" and not account.lives(self._clock())):
+            raise _expired(account, account.state_reason or "it has no usable token")
+        return credential
+
+    async def _past(self, account: Account, *, refused: bool = False) -> Account:
+        """The account with tokens newer than these: by joining the refresh under way, or by starting one."""
+        flight = self._flights.get(account.id)
+        if flight is None:
+            flight = asyncio.create_task(self._refresh(account.id, account.generation, refused=refused))
+            self._flights[account.id] = flight
+            flight.add_done_callback(lambda done: self._landed(account.id, done))
+        return await asyncio.shield(flight)
+
+    def _landed(self, account_id: str, flight: asyncio.Task[Account]) -> None:
+        self._flights.pop(account_id, None)
+        if flight.cancelled():
+            return
+        error = flight.exception()  # asking for it also says that it was seen: every caller may have left
+        match error:
+            case None:
+                self._setbacks.pop(account_id, None)
+            case RelayError():
+                log.warning("refresh failed", account=account_id, code=error.code, reason=error.message)
+                failures = self._setbacks[account_id].failures + 1 if account_id in self._setbacks else 1
+                longest = min(_LONGEST_SETBACK, _FIRST_SETBACK * 2.0**failures)
+                pause = random.uniform(_FIRST_SETBACK, longest)  # noqa: S311 - spreads load, hides nothing
+                self._setbacks[account_id] = _Setback(failures, asyncio.get_running_loop().time() + pause)
+            case _:
+                log.error("refresh broke", account=account_id, exc_info=error)
+
+    def _set_back(self, account_id: str) -> bool:
+        setback = self._setbacks.get(account_id)
+        return setback is not None and asyncio.get_running_loop().time() < setback.until
+
+    async def _ahead(self, account: Account, room: asyncio.Semaphore) -> None:
+        async with room:
+            with suppress(RelayError):  # told by `_landed`; the next check tries again
+                await self._past(account)
+
+    async def _refresh(self, account_id: str, generation: int, *, refused: bool) -> Account:
+        """One flight. It runs to its end whoever waits for it."""
+        while not await self._store.take_lease(account_id, generation, self._owner):
+            account = await self._store.reload(account_id)
+            if account.generation != generation:
+                return account
+            # Another process has the lease. It ends by the database's clock, so this ends too.
+            await asyncio.sleep(random.uniform(0.01, 0.04))  # noqa: S311 - spreads load, hides nothing
+        account = await self._store.reload(account_id)
+        answer = await self._tokens.refresh(account)
+        if isinstance(answer, Refusal):
+            return await self._given_up(account, answer, refused=refused)
+        kept = await self._store.keep(account, answer)
+        if kept is None:
+            log.warning("tokens changed during a refresh, its own are dropped", account=account_id)
+            return await self._store.reload(account_id)
+        log.info("refreshed", account=account_id, generation=kept.generation)
+        return kept
+
+    async def _given_up(self, account: Account, refusal: Refusal, *, refused: bool) -> Account:
+        dead = refusal.kind in {"invalid_grant", "invalid_client"}
+        if dead:
+            current = await self._store.reload(account.id)
+            if current.generation != account.generation:
+                return current  # another process refreshed with this very token, and was faster
+        try:
+            current = await self._store.refused(
+                account, self._owner, refusal.message, needs_login=dead, access_token_too=dead and refused
+            )
+        except RelayError as error:
+            log.warning("a failed refresh was not noted", account=account.id, reason=error.message)
+        match refusal.kind:
+            case "invalid_grant" | "invalid_client":
+                raise _expired(account, refusal.message)
+            case "slow_down":
+                raise RelayError(ErrorCode.upstream_overloaded, f"Refresh failed: {refusal.message}", retry_after=5)
+            case "timeout":
+                raise RelayError(ErrorCode.upstream_timeout, f"Refresh failed: {refusal.message}")
+            case "unreachable":
+                raise RelayError(ErrorCode.upstream_unreachable, f"Refresh failed: {refusal.message}")
+            case "refused":
+                raise RelayError(ErrorCode.account_forbidden, f"Refresh failed: {refusal.message}")
+            case _:
+                assert_never(refusal.kind)
+
+
+def _expired(account: Account, reason: str) -> RelayError:
+    return RelayError(ErrorCode.account_expired, f"Account {account.name} needs a new log-in: {reason}")
+
+
+def _spread(account: Account) -> float:
+    """0.8 to 1.2, the same for one account and generation: leads that differ keep refreshes apart."""
+    return 0.8 + 0.4 * (zlib.crc32(f"{account.id}:{account.generation}".encode()) / 0xFFFFFFFF)

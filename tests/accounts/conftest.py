@@ -1,0 +1,84 @@
+"""One state folder, one token service, and the parts on top of them; `process` starts them anew as a restart does."""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+import pytest
+
+from qrelay.accounts.account import Account, NewAccount
+from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.pool import Pool
+from qrelay.accounts.refresher import Refresher
+from qrelay.accounts.store import AccountStore, open_store
+from qrelay.accounts.vault import open_vault
+from tests.accounts import token_server
+from tests.accounts.token_server import TokenServer
+
+
+class Clock:
+    """Real time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+class Process(NamedTuple):
+    """What runs in one process."""
+
+    home: Path
+    store: AccountStore
+    refresher: Refresher
+    pool: Pool
+    clock: Clock
+
+    async def account(self, refresh_token: str) -> Account:
+        """One of the usual kind, with no access token yet."""
+        new = NewAccount(
+            label="mine", client_id="client-1", client_secret="client-secret-1", refresh_token=refresh_token
+        )
+        return await self.store.add(new)
+
+
+Start = Callable[[], AbstractAsyncContextManager[Process]]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+async def tokens() -> AsyncGenerator[TokenServer]:
+    async with token_server.serve() as server:
+        yield server
+
+
+@pytest.fixture
+def start(home: Path, tokens: TokenServer) -> Start:
+    @asynccontextmanager
+    async def started() -> AsyncGenerator[Process]:
+        clock = Clock()
+        store = await open_store(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home), busy_seconds=0.05, clock=clock)
+        async with aiohttp.ClientSession() as session:
+            client = TokenClient(session, token_endpoint=tokens.url, timeout_seconds=2)
+            refresher = Refresher(store, client, clock=clock)
+            try:
+                yield Process(home, store, refresher, Pool(store, refresher, max_error_count=3, clock=clock), clock)
+            finally:
+                await refresher.close()
+                await store.close()
+
+    return started
+
+
+@pytest.fixture
+async def process(start: Start) -> AsyncGenerator[Process]:
+    async with start() as running:
+        yield running

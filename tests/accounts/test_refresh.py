@@ -1,0 +1,318 @@
+"""Tokens are refreshed once, kept before use, and never lost by what happens around the refresh."""
+
+import asyncio
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from qrelay.errors import ErrorCode, RelayError
+from tests.accounts.conftest import Process, Start
+from tests.accounts.token_server import TokenServer, refusal
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def locked(home: Path) -> Generator[None]:
+    """Another program that holds the database: every write fails."""
+    with closing(sqlite3.connect(home / "qrelay.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_an_account_without_an_access_token_is_refreshed_first(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    credential = await process.refresher.credential(account.id)
+    assert (credential.access_token, credential.generation) == ("access-of-first-1", 1)
+    assert tokens.bodies == [
+        {
+            "clientId": "client-1",
+            "clientSecret": "client-secret-1",
+            "grantType": "refresh_token",
+            "refreshToken": "first",
+        }
+    ]
+    assert await process.refresher.credential(account.id) == credential
+    assert tokens.calls == 1
+    kept = process.store.get(account.id)
+    assert (kept.refresh_token, kept.last_refresh_status, kept.state) == ("first+1", "success", "ready")
+
+
+async def test_200_callers_of_an_expired_token_make_one_token_call(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    process.clock.ahead = 7200
+    got = await asyncio.gather(*(process.refresher.credential(account.id) for _ in range(200)))
+    assert tokens.calls == 2
+    assert {credential.access_token for credential in got} == {"access-of-first-2"}
+
+
+async def test_200_callers_with_a_refused_token_make_one_token_call(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    stale = await process.refresher.credential(account.id)
+    got = await asyncio.gather(*(process.refresher.renew(stale) for _ in range(200)))
+    assert tokens.calls == 2  # though the refused token was seconds old
+    assert {credential.generation for credential in got} == {2}
+    assert (await process.refresher.renew(stale)).generation == 2
+    assert tokens.calls == 2
+
+
+async def test_two_processes_make_one_token_call(start: Start, tokens: TokenServer) -> None:
+    async with start() as one:
+        account = await one.account(tokens.knows("first"))
+        async with start() as two:
+            got = await asyncio.gather(
+                *(process.refresher.credential(account.id) for process in (one, two) for _ in range(20)),
+            )
+    assert tokens.calls == 1
+    assert {credential.access_token for credential in got} == {"access-of-first-1"}
+
+
+async def test_a_caller_who_leaves_loses_no_token(start: Start, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        caller = asyncio.create_task(process.refresher.credential(account.id))
+        await tokens.arrived.wait()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        tokens.hold.set()
+    async with start() as process:
+        assert process.store.get(account.id).refresh_token == "first+1"
+        assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+    assert tokens.calls == 1
+
+
+async def test_a_restart_keeps_the_rotated_token(start: Start, tokens: TokenServer) -> None:
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        await process.refresher.credential(account.id)
+    async with start() as process:
+        process.clock.ahead = 7200
+        assert (await process.refresher.credential(account.id)).access_token == "access-of-first-2"
+    assert tokens.bodies[1]["refreshToken"] == "first+1"
+
+
+async def test_an_answer_without_a_refresh_token_keeps_the_old_one(process: Process, tokens: TokenServer) -> None:
+    tokens.mode = "sticky"
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    await process.refresher.refresh(account.id)
+    assert process.store.get(account.id).refresh_token == "first"
+    assert [body["refreshToken"] for body in tokens.bodies] == ["first", "first"]
+
+
+async def test_a_token_that_dies_needs_a_log_in_and_keeps_its_account(start: Start, tokens: TokenServer) -> None:
+    async with start() as process:
+        account = await process.account("never-known")
+        with pytest.raises(RelayError) as raised:
+            await process.refresher.credential(account.id)
+        assert raised.value.code is ErrorCode.account_expired
+        assert "never-known" not in raised.value.message
+    async with start() as process:
+        with pytest.raises(RelayError) as raised:
+            await process.pool.lease("s")
+        assert raised.value.code is ErrorCode.account_expired
+        assert process.store.get(account.id).state == "needs_login"
+        assert (process.store.get(account.id).last_refresh_status or "").startswith("failed: ")
+    assert tokens.calls == 1  # a dead token is not asked about again
+
+
+async def test_the_access_token_of_a_dead_log_in_serves_to_its_end(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    tokens.current.clear()
+    with pytest.raises(RelayError):
+        await process.refresher.refresh(account.id)
+    with await process.pool.lease("s") as lease:
+        assert lease.credential.access_token == "access-of-first-1"
+    with pytest.raises(RelayError) as raised:  # until the service refuses it too
+        await process.refresher.renew(lease.credential)
+    assert raised.value.code is ErrorCode.account_expired
+    with pytest.raises(RelayError) as raised:
+        await process.pool.lease("s")
+    assert raised.value.code is ErrorCode.account_expired
+
+
+async def test_a_token_another_process_rotated_is_not_dead(start: Start, tokens: TokenServer) -> None:
+    async with start() as slow, start() as fast:
+        account = await fast.account(tokens.knows("first"))
+        await slow.store.reload(account.id)
+        # The slow one holds the lease and is stopped; its lease runs out and the fast one refreshes.
+        tokens.hold = asyncio.Event()
+        late = asyncio.create_task(slow.refresher.credential(account.id))
+        await tokens.arrived.wait()
+        hold, tokens.hold = tokens.hold, None
+        with closing(sqlite3.connect(fast.home / "qrelay.sqlite3")) as database:
+            database.execute("UPDATE accounts SET lease_until = 0")
+            database.commit()
+        newer = await fast.refresher.credential(account.id)
+        hold.set()
+        assert await late == newer
+        assert (await fast.store.reload(account.id)).state == "ready"
+        assert tokens.calls == 2
+
+
+@pytest.mark.parametrize("mode", ["down", "html", "drop"])
+async def test_an_endpoint_that_is_down_says_nothing_about_the_account(
+    process: Process, tokens: TokenServer, mode: str
+) -> None:
+    account = await process.account(tokens.knows("first"))
+    tokens.mode = mode  # pyright: ignore[reportAttributeAccessIssue] - parametrised by its values
+    with pytest.raises(RelayError) as raised:
+        await process.refresher.credential(account.id)
+    assert raised.value.code is ErrorCode.upstream_unreachable
+    assert process.store.get(account.id).state == "ready"
+    tokens.mode = "grace"
+    assert (await process.refresher.credential(account.id)).access_token == "access-of-first-2"
+
+
+async def test_a_token_call_without_an_answer_times_out(start: Start, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        with pytest.raises(RelayError) as raised:
+            await process.refresher.credential(account.id)
+        assert raised.value.code is ErrorCode.upstream_timeout
+        assert process.store.get(account.id).state == "ready"
+
+
+async def test_while_the_endpoint_is_down_the_old_token_serves_to_its_end(
+    process: Process, tokens: TokenServer
+) -> None:
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    tokens.mode = "down"
+    process.clock.ahead = 3590
+    for _ in range(5):
+        assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+    assert tokens.calls == 2  # and the endpoint is left in peace for a moment
+
+
+async def test_slow_down_is_passed_on_and_the_token_stays(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    tokens.refusal = refusal(400, "slow_down", "SlowDownException")
+    with pytest.raises(RelayError) as raised:
+        await process.refresher.credential(account.id)
+    assert (raised.value.code, raised.value.retry_after) == (ErrorCode.upstream_overloaded, 5)
+    assert process.store.get(account.id).state == "ready"
+
+
+async def test_a_store_that_cannot_be_written_refuses_before_the_token_call(
+    process: Process, tokens: TokenServer
+) -> None:
+    account = await process.account(tokens.knows("first"))
+    with locked(process.home), pytest.raises(RelayError) as raised:
+        await process.refresher.credential(account.id)
+    assert raised.value.code is ErrorCode.store_failed
+    assert tokens.calls == 0
+    assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+
+
+async def test_tokens_the_database_refuses_wait_in_a_sealed_file(start: Start, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        caller = asyncio.create_task(process.refresher.credential(account.id))
+        await tokens.arrived.wait()
+        with locked(process.home):
+            tokens.hold.set()
+            assert (await caller).access_token == "access-of-first-1"
+            (file,) = (process.home / "spill").iterdir()
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert b"first" not in file.read_bytes()
+            crashed = file.read_bytes()
+        await process.store.flush()
+        assert not file.exists()
+        assert (await process.store.reload(account.id)).refresh_token == "first+1"
+    # The same, but the process died before the database would take them.
+    with closing(sqlite3.connect(process.home / "qrelay.sqlite3")) as database:
+        database.execute(
+            "UPDATE accounts SET generation = 0, access_token = NULL, refresh_token = previous_refresh_token"
+        )
+        database.execute("UPDATE accounts SET refresh_token = NULL, previous_refresh_token = NULL")
+        database.commit()
+    file.write_bytes(crashed)
+    async with start() as process:
+        adopted = process.store.get(account.id)
+        assert (adopted.refresh_token, adopted.access_token) == ("first+1", "access-of-first-1")
+        assert not file.exists()
+    assert tokens.calls == 1
+
+
+async def test_tokens_older_than_the_stored_ones_are_not_adopted(start: Start, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        caller = asyncio.create_task(process.refresher.credential(account.id))
+        await tokens.arrived.wait()
+        with locked(process.home):
+            tokens.hold.set()
+            await caller
+            (file,) = (process.home / "spill").iterdir()
+            left = file.read_bytes()
+        await process.refresher.refresh(account.id)
+    file.write_bytes(left)
+    async with start() as process:
+        assert process.store.get(account.id).refresh_token == "first+2"
+        assert not file.exists()
+
+
+async def test_a_delete_during_a_refresh_stays_a_delete(process: Process, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    account = await process.account(tokens.knows("first"))
+    caller = asyncio.create_task(process.refresher.credential(account.id))
+    await tokens.arrived.wait()
+    await process.store.delete(account.id)
+    tokens.hold.set()
+    with pytest.raises(RelayError) as raised:
+        await caller
+    assert raised.value.code is ErrorCode.account_unknown
+    assert process.store.accounts() == []
+
+
+async def test_tokens_are_refreshed_ahead_of_their_end(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    process.clock.ahead = 2000  # left: 1600 s; the lead is 800 to 1200 s
+    task = asyncio.create_task(process.refresher.keep_fresh(0.01, 1000))
+    await asyncio.sleep(0.05)
+    assert tokens.calls == 1
+    process.clock.ahead = 2900
+    while tokens.calls < 2:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert tokens.calls == 2
+
+
+async def test_a_short_lived_token_is_not_refreshed_all_the_time(process: Process, tokens: TokenServer) -> None:
+    tokens.expires_in = 60
+    account = await process.account(tokens.knows("first"))
+    for _ in range(3):
+        await process.refresher.credential(account.id)
+    assert tokens.calls == 1
+    process.clock.ahead = 31
+    await process.refresher.credential(account.id)
+    assert tokens.calls == 2
+
+
+async def test_stopping_finishes_the_refresh_under_way(start: Start, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        background = asyncio.create_task(process.refresher.keep_fresh(60, 600))
+        await tokens.arrived.wait()
+        background.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await background
+        asyncio.get_running_loop().call_later(0.05, tokens.hold.set)
+    async with start() as process:
+        assert process.store.get(account.id).refresh_token == "first+1"
