@@ -76,11 +76,16 @@ class Estimate(NamedTuple):
 class ReplyReader:
     """Reads one reply. After `failure` is set, `feed` returns nothing more; events before it are returned normally.
 
-    `original` maps the service's tool names to the client's.
+    `original` maps the service's tool names to the client's; `signed` is told each reasoning signature and redacted
+    reasoning that comes by.
     """
 
     def __init__(
-        self, estimate: Estimate, original: Mapping[str, str] | None = None, tail: TailPolicy = "auto"
+        self,
+        estimate: Estimate,
+        original: Mapping[str, str] | None = None,
+        tail: TailPolicy = "auto",
+        signed: Callable[[str], None] | None = None,
     ) -> None:
         self.failure: RelayError | None = None
         self._estimate = estimate

@@ -1,0 +1,261 @@
+"""The use case: a conversation, an account, a reply. It introduces the account room to the upstream room.
+
+    Gateway.converse(conversation) -> Reply     waits for the first event; what fails before it raises RelayError
+    Reply.head, Reply.next()                    events as they come, the last one Finish; RelayError if it breaks
+
+Everything that may be tried again (a token that has just died) happens in `converse`, before a byte reaches the client.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import structlog
+
+from qrelay.accounts.pool import Lease, Pool
+from qrelay.conversation import Conversation
+from qrelay.credential import Credential
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.events import Event, Finish
+from qrelay.tokens import count_conversation, count_text
+from qrelay.upstream.catalog import Catalog
+from qrelay.upstream.client import Answer, UpstreamClient
+from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
+from qrelay.upstream.models import STATIC, Model
+from qrelay.upstream.request import Addressing, Payload, to_payload
+from qrelay.upstream.response import Estimate, ReplyReader, TailPolicy
+from qrelay.upstream.signatures import Signatures
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+MOST_CALLS = 3
+"""Upstream calls for one request, at most."""
+
+ANOTHER_ACCOUNT = frozenset(
+    {
+        ErrorCode.account_expired,
+        ErrorCode.account_suspended,
+        ErrorCode.account_forbidden,
+        ErrorCode.account_throttled,
+        ErrorCode.feature_blocked,
+        ErrorCode.quota_exhausted,
+        ErrorCode.upstream_failed,
+        ErrorCode.upstream_overloaded,
+    }
+)
+"""Failures that another account may not have."""
+
+
+class Addresses(NamedTuple):
+    """How the service is to be reached, from the settings. `override` is used for every account if it is given."""
+
+    override: str | None = None
+    binding: Binding = "awsjson"
+    origin: str = "CLI"
+    tail: TailPolicy = "auto"
+
+
+class Served(NamedTuple):
+    """What served a reply, for headers and logs. `attempts`: the accounts called, the last one answered."""
+
+    attempts: tuple[str, ...]
+    model: str
+    ignored: tuple[str, ...]
+    adjustments: tuple[str, ...]
+    upstream_request_id: str
+
+
+class Reply:
+    """A reply under way. Close it in any case; until Finish was read, closing cancels the call upstream."""
+
+    def __init__(self, lease: Lease, answer: Answer, reader: ReplyReader, head: list[Event], served: Served) -> None:
+        self.head = head
+        self.served = served
+        self._lease = lease
+        self._answer = answer
+        self._reader = reader
+        self._ended = bool(head) and isinstance(head[-1], Finish)
+
+    async def next(self) -> list[Event]:
+        """The events of the next bytes, maybe none; after Finish, [] for ever. Raises RelayError when it breaks."""
+        if self._ended:
+            return []
+        events, self._ended = await _read(self._answer, self._reader)
+        return events
+
+    @property
+    def ended(self) -> bool:
+        """Finish has been read."""
+        return self._ended
+
+    def failed(self, error: RelayError) -> None:
+        """Count a failure after the head against the account, if it is the account's."""
+        self._lease.failed(error)
+
+    def close(self) -> None:
+        if self._ended:
+            self._lease.succeeded()
+        self._answer.close()
+        self._lease.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, RelayError):
+            self.failed(error)
+        self.close()
+
+
+async def _read(answer: Answer, reader: ReplyReader) -> tuple[list[Event], bool]:
+    """The next events, and whether they are the last. What came before a failure is read first, then it is raised."""
+    if reader.failure is not None:
+        raise reader.failure
+    data = await answer.read()
+    if not data:
+        return reader.close(framed=answer.framed), True
+    events = reader.feed(data)
+    if not events and reader.failure is not None:
+        raise reader.failure
+    return events, False
+
+
+class Gateway:
+    """Answers conversations with the accounts of a pool."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        client: UpstreamClient,
+        catalog: Catalog,
+        addresses: Addresses,
+    ) -> None:
+        self._pool = pool
+        self._client = client
+        self._catalog = catalog
+        self._addresses = addresses
+        self._signatures = Signatures()
+
+    def endpoint(self, credential: Credential) -> Endpoint:
+        """Where an account's calls go."""
+        addresses = self._addresses
+        return endpoint_for(credential, addresses.override, addresses.binding, addresses.origin)
+
+    async def converse(self, conversation: Conversation) -> Reply:
+        """Ask for a reply and wait for its first event. Raises RelayError if there is none to be had.
+
+        A token that just died is refreshed once; what another account may do better is tried on another, if there is
+        one; what the request itself did wrong is not tried again.
+        """
+        attempts: list[str] = []
+        failed: dict[str, RelayError] = {}
+        while True:
+            lease = await self._lease(conversation, failed)
+            try:
+                return await self._serve(conversation, lease, attempts)
+            except RelayError as error:
+                lease.failed(error)
+                lease.release()
+                if error.code not in ANOTHER_ACCOUNT or len(attempts) >= MOST_CALLS:
+                    raise
+                failed[lease.account_id] = error
+            except BaseException:
+                lease.release()
+                raise
+
+    async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError]) -> Lease:
+        """An account that has not failed this request. Raises what the first one said when nobody else is left."""
+        first = next(iter(failed.values()), None)
+        try:
+            lease = await self._pool.lease(conversation.session, avoid=failed)
+        except RelayError as error:
+            raise first or error from None
+        if first is not None and lease.account_id in failed:
+            lease.release()
+            raise first
+        return lease
+
+    async def _serve(self, conversation: Conversation, lease: Lease, attempts: list[str]) -> Reply:
+        """One account's try: with the token it has, and once more with a new one if the service refuses that."""
+        try:
+            return await self._attempt(conversation, lease, attempts)
+        except RelayError as error:
+            if error.code is not ErrorCode.account_expired or len(attempts) >= MOST_CALLS:
+                raise
+        log.info("the service refused an access token; it is refreshed once", account=lease.label)
+        await lease.renew()
+        return await self._attempt(conversation, lease, attempts)
+
+    async def models(self) -> Sequence[Model]:
+        """The models of an account that could serve now; what is known without one when there is none."""
+        try:
+            lease = await self._pool.lease("")
+        except RelayError:
+            return STATIC
+        try:
+            return await self._catalog.models(lease.credential, self.endpoint(lease.credential))
+        finally:
+            lease.release()
+
+    async def _attempt(self, conversation: Conversation, lease: Lease, attempts: list[str]) -> Reply:
+        attempts.append(lease.label)
+        credential = lease.credential
+        endpoint = self.endpoint(credential)
+        model = await self._catalog.model(conversation.model, credential, endpoint)
+        payload = self._payload(conversation, credential, endpoint, model)
+        reader = ReplyReader(
+            Estimate(lambda: count_conversation(conversation), count_text, model.window),
+            payload.original,
+            self._addresses.tail,
+            self._signatures.remember,
+        )
+        timeouts = self._client.timeouts
+        answer: Answer | None = None
+        try:
+            async with asyncio.timeout(timeouts.first_event):
+                answer = await self._client.converse(credential, endpoint, payload.body)
+                head, ended = await _read(answer, reader)
+                while not head and not ended:
+                    head, ended = await _read(answer, reader)
+        except TimeoutError:
+            if answer is not None:
+                answer.close()
+            raise RelayError(
+                ErrorCode.upstream_timeout,
+                f"The upstream sent no event within {timeouts.first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
+            ) from None
+        except RelayError as error:
+            if answer is not None:
+                answer.close()
+            raise self._with_sizes(error, conversation, model) from None
+        except BaseException:
+            if answer is not None:
+                answer.close()
+            raise
+        served = Served(tuple(attempts), model.id, payload.ignored, payload.adjustments, answer.request_id)
+        return Reply(lease, answer, reader, head, served)
+
+    def _payload(self, conversation: Conversation, credential: Credential, endpoint: Endpoint, model: Model) -> Payload:
+        # A conversation the client names keeps its id (§2.1); the id says nothing about who or what it is.
+        if conversation.session:
+            conversation_id = str(uuid.uuid5(_CONVERSATIONS, f"{credential.account_id}/{conversation.session}"))
+        else:
+            conversation_id = str(uuid.uuid4())
+        arn = credential.profile_arn if endpoint.sends_profile_arn else None
+        addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
+        return to_payload(conversation, addressing, self._signatures.known)
+
+    @staticmethod
+    def _with_sizes(error: RelayError, conversation: Conversation, model: Model) -> RelayError:
+        """Clients compact when they read how far over the window they are; the service doesn't say."""
+        if error.code is ErrorCode.context_too_long and error.tokens is None:
+            error.tokens = (max(count_conversation(conversation), model.window + 1), model.window)
+        return error
+
+
+_CONVERSATIONS = uuid.UUID("b3b1a1d4-6a56-5c0e-9b1c-0f4d3c8f7a21")

@@ -1,0 +1,217 @@
+"""All wiring, on one page: settings in, an ASGI application out. What is opened here is closed here.
+
+chat routes   -> `client_apis.ChatRoute`, plain ASGI
+all others    -> Starlette: models, probes, management
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import aiohttp
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
+
+from qrelay import __version__
+from qrelay.accounts.environment import adopt_environment_account
+from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.pool import Pool
+from qrelay.accounts.refresher import Refresher
+from qrelay.accounts.store import AccountStore, open_store
+from qrelay.accounts.vault import open_vault
+from qrelay.apis.anthropic import MESSAGES
+from qrelay.apis.dialect import Dialect
+from qrelay.apis.openai_chat import CHAT
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.gateway import Addresses, Gateway
+from qrelay.http import accounts, models, probes
+from qrelay.http.client_apis import ChatRoute
+from qrelay.http.doors import Doors
+from qrelay.settings import Settings
+from qrelay.upstream.catalog import Catalog
+from qrelay.upstream.client import Timeouts, UpstreamClient
+
+USER_AGENT = f"qrelay/{__version__}"
+
+DIALECTS: dict[str, Dialect] = {"/messages": MESSAGES, "/chat/completions": CHAT}
+
+MANAGEMENT = ("/v2/",)
+"""Paths that change or show the gateway itself: checked in one place, before any of their routes."""
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+class App:
+    """The ASGI application. Its lifespan opens the store, the network and the accounts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._doors = Doors(
+            (key.get_secret_value() for key in settings.api_keys),
+            settings.admin_secret.get_secret_value() if settings.admin_secret else None,
+            settings.allowed_hosts,
+            settings.cors_origins,
+        )
+        self._chat: dict[str, ChatRoute] = {}
+        self._rest = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._settings.cors_origins and (origin := _origin(scope)) and self._doors.allows_origin(origin):
+                if scope["method"] == "OPTIONS":
+                    await _preflight(origin, send)
+                    return
+                send = _with_cors(origin, send)
+            if scope["method"] == "POST":
+                route = self._chat.get(_without_v1(scope["path"]))
+                if route is not None:
+                    await route(scope, receive, send)
+                    return
+            if scope["path"].startswith(MANAGEMENT):
+                try:
+                    self._doors.check_management(scope)
+                except RelayError as error:
+                    await accounts.error_response(error)(scope, receive, send)
+                    return
+        await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            store = await _open_store(settings)
+            stack.push_async_callback(store.close)
+            session = await stack.enter_async_context(_session())
+            token_client = TokenClient(session, token_endpoint=settings.token_endpoint)
+            refresher = Refresher(store, token_client)
+            stack.push_async_callback(refresher.close)
+            await _adopt_account_from_variables(settings, store)
+            pool = Pool(store, refresher, max_error_count=settings.max_error_count)
+            timeouts = Timeouts(
+                settings.connect_timeout_seconds,
+                settings.first_event_timeout_seconds,
+                settings.silence_timeout_seconds,
+                settings.total_timeout_seconds,
+            )
+            client = UpstreamClient(session, timeouts, USER_AGENT)
+            catalog = Catalog(client)
+            stack.push_async_callback(catalog.close)
+            addresses = Addresses(settings.api_endpoint, settings.binding, settings.origin, settings.require_tail)
+            gateway = Gateway(pool, client, catalog, addresses)
+            self._open_routes(gateway, store, refresher)
+            keeping = asyncio.create_task(
+                refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
+            )
+            stack.push_async_callback(_stopped, keeping)
+            yield
+            self._chat.clear()
+
+    def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher) -> None:
+        settings = self._settings
+        self._chat.update(
+            {
+                path: ChatRoute(
+                    dialect,
+                    gateway,
+                    self._doors,
+                    max_body=settings.max_body_bytes,
+                    ping_seconds=settings.ping_seconds,
+                    new_id=new_id,
+                )
+                for path, dialect in DIALECTS.items()
+            }
+        )
+        routes: list[BaseRoute] = [*probes.routes(store), *models.routes(gateway, self._doors, new_id)]
+        if settings.console:
+            routes += accounts.routes(store, refresher)
+        self._rest.router.routes[:] = routes
+
+    async def _http_error(self, request: Request, error: Exception) -> Response:
+        """A route nobody has, in the shape the caller speaks."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        code = ErrorCode.method_not_allowed if status == 405 else ErrorCode.route_unknown
+        what = f"{request.method[:20]} {request.url.path[:200]}"
+        return models.error_response(
+            RelayError(code, f"This gateway has no route {what}."), models.family_of(request), f"req_{new_id()}"
+        )
+
+
+def build_app(settings: Settings) -> App:
+    """The gateway as an ASGI application. Nothing is opened before its lifespan starts."""
+    return App(settings)
+
+
+def _without_v1(path: str) -> str:
+    """Routes answer with and without `/v1`, and twice with it: an SDK given a base URL of `…/v1` may add its own."""
+    while path.startswith("/v1/"):
+        path = path[3:]
+    return path
+
+
+async def _open_store(settings: Settings) -> AccountStore:
+    key = settings.master_key.get_secret_value() if settings.master_key else None
+    vault = open_vault(settings.home, key_file=settings.master_key_file, key=key)
+    return await open_store(f"sqlite:///{settings.database_path}", vault)
+
+
+async def _adopt_account_from_variables(settings: Settings, store: AccountStore) -> None:
+    token, secret = settings.amazonq_refresh_token, settings.amazonq_client_secret
+    await adopt_environment_account(
+        store,
+        refresh_token=token.get_secret_value() if token else None,
+        client_id=settings.amazonq_client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        profile_arn=settings.amazonq_profile_arn,
+    )
+
+
+@asynccontextmanager
+async def _session() -> AsyncGenerator[aiohttp.ClientSession]:
+    """One pool of connections for all calls outwards; how many is the accounts' business, not the transport's."""
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+async def _stopped(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+# --- browsers that may call the client routes (QRELAY_CORS_ORIGINS) ---------------------------------------------------
+
+
+def _origin(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+
+
+def _cors_headers(origin: str) -> list[tuple[bytes, bytes]]:
+    return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
+
+
+async def _preflight(origin: str, send: Send) -> None:
+    headers = [
+        *_cors_headers(origin),
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
+        (b"access-control-allow-headers", b"*, authorization, x-api-key, content-type, anthropic-version"),
+        (b"access-control-max-age", b"600"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _with_cors(origin: str, send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *_cors_headers(origin)]
+        await send(message)
+
+    return sending

@@ -1,0 +1,248 @@
+"""The chat routes: one driver for every client API, plain ASGI, synchronous between a read and a write.
+
+    body -> Dialect.read -> Gateway.converse (first event) -> 200 -> for each read upstream: one write -> end
+
+The status line waits for the first event. After it, a failure is one typed event; a client that leaves cancels the call
+upstream. Nothing is awaited, queued or spawned per event.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from qrelay.apis import errors
+from qrelay.apis.dialect import Call, Dialect, ReplyWriter, Stamp
+from qrelay.completion import fold
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.events import Event, Finish
+from qrelay.gateway import Gateway, Reply, Served
+from qrelay.http.body import ClientLeft, read_body
+from qrelay.http.doors import Doors
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_SSE = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class ChatRoute:
+    """Answers one client API's POSTs. `new_id` gives a fresh hex id; `now` epoch seconds."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        gateway: Gateway,
+        doors: Doors,
+        *,
+        max_body: int,
+        ping_seconds: float,
+        new_id: Callable[[], str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._dialect = dialect
+        self._gateway = gateway
+        self._doors = doors
+        self._max_body = max_body
+        self._ping_seconds = ping_seconds
+        self._new_id = new_id
+        self._now = now
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = _Exchange(self._dialect, self._new_id(), send, self._ping_seconds)
+        try:
+            self._doors.check_client(scope)
+            body = await read_body(scope, receive, self._max_body)
+            call = self._dialect.read(body, Stamp(exchange.id, int(self._now())))
+            exchange.asked_for(call)
+            await _unless_client_leaves(receive, exchange, self._answer(call, exchange))
+        except ClientLeft:
+            exchange.outcome = "client_left"
+        except RelayError as error:
+            await exchange.fail(error)
+        except Exception:  # the ASGI edge: whatever it is, the client gets an answer and the log gets the trace
+            log.exception("a request failed inside the gateway", request_id=exchange.request_id)
+            await exchange.fail(
+                RelayError(ErrorCode.internal, f"The gateway itself failed (request {exchange.request_id}).")
+            )
+        finally:
+            exchange.log()
+
+    async def _answer(self, call: Call, exchange: "_Exchange") -> None:
+        async with await self._gateway.converse(call.conversation) as reply:
+            exchange.served = reply.served
+            if call.stream:
+                await exchange.stream(call, reply)
+            else:
+                events = list(reply.head)
+                while not reply.ended:
+                    events.extend(await reply.next())
+                await exchange.whole(call, events)
+
+
+async def _unless_client_leaves(receive: Receive, exchange: "_Exchange", answer: Awaitable[None]) -> None:
+    """Run `answer`; a client that disconnects cancels it. Raises ClientLeft then."""
+    working = asyncio.current_task()
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if working is not None and not exchange.ended:
+            left = True
+            working.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        await answer
+    except asyncio.CancelledError:
+        if left and working is not None and working.uncancel() == 0:
+            raise ClientLeft from None
+        raise
+    finally:
+        watcher.cancel()
+
+
+class _Exchange:
+    """One request's answer on the wire: what was sent so far, and the line in the log at the end."""
+
+    def __init__(self, dialect: Dialect, id_: str, send: Send, ping_seconds: float) -> None:
+        self.id = id_
+        self.request_id = f"req_{id_}"
+        self.outcome = "ok"
+        self.ended = False
+        self.served: Served | None = None
+        self._call: Call | None = None
+        self._finish: Finish | None = None
+        self._dialect = dialect
+        self._send = send
+        self._writer: ReplyWriter | None = None
+        self._ping_seconds = ping_seconds
+        self._loop = asyncio.get_running_loop()
+        self._started = self._last_write = self._loop.time()
+        self._first_byte: float | None = None
+        self._writing = False
+        self._pings: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def asked_for(self, call: Call) -> None:
+        self._call = call
+
+    # --- a streamed reply ---------------------------------------------------------------------------------------------
+
+    async def stream(self, call: Call, reply: Reply) -> None:
+        writer = call.writer()
+        await self._start(200, [*_SSE, *self._headers(call, reply.served)])
+        self._writer = writer
+        self._timer = self._loop.call_later(self._ping_seconds, self._ping_if_silent)
+        await self._write(writer.start() + writer.feed(reply.head))
+        self._note(reply.head)
+        while not reply.ended:
+            events = await reply.next()
+            self._note(events)
+            await self._write(writer.feed(events))
+        await self._end(writer.close())
+
+    def _note(self, events: list[Event]) -> None:
+        if events and isinstance(events[-1], Finish):
+            self._finish = events[-1]
+
+    async def _write(self, data: bytes) -> None:
+        if not data:
+            return
+        self._writing = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._writing = False
+        self._last_write = self._loop.time()
+
+    def _ping_if_silent(self) -> None:
+        """One timer a stream, set again for the time that is left: nothing is done per event."""
+        due = self._last_write + self._ping_seconds
+        now = self._loop.time()
+        if now >= due and not self._writing:
+            task = asyncio.create_task(self._write(self._dialect.ping))
+            self._pings.add(task)
+            task.add_done_callback(self._pings.discard)
+            due = now + self._ping_seconds
+        self._timer = self._loop.call_at(max(due, now + 1), self._ping_if_silent)
+
+    # --- a whole reply and failures -----------------------------------------------------------------------------------
+
+    async def whole(self, call: Call, events: list[Event]) -> None:
+        self._note(events)
+        body = call.whole(fold(events))
+        json = [(b"content-type", b"application/json")]
+        await self._whole(200, [*json, *self._headers(call, self.served)], body)
+
+    async def fail(self, error: RelayError) -> None:
+        """Tell a failure: as an HTTP answer, or as an event if the reply has begun."""
+        self.outcome = error.code
+        if self.ended:
+            return
+        if self._writer is not None:
+            await self._end(self._writer.fail(error))
+        elif self._first_byte is None:
+            status, headers, body = errors.reply(error, self._dialect.family, self.request_id)
+            await self._whole(status, headers, body)
+
+    def _headers(self, call: Call, served: Served | None) -> list[tuple[bytes, bytes]]:
+        name = b"request-id" if self._dialect.family == "anthropic" else b"x-request-id"
+        headers = [(name, self.request_id.encode())]
+        if served is not None:
+            headers.append((b"x-qrelay-model", _header(served.model)))
+            if ignored := (*call.ignored, *served.ignored):
+                headers.append((b"x-qrelay-ignored", _header(", ".join(dict.fromkeys(ignored)))))
+            if served.adjustments:
+                headers.append((b"x-qrelay-adjusted", _header(", ".join(served.adjustments))))
+        return headers
+
+    async def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        await self._start(status, [*headers, (b"content-length", str(len(body)).encode())])
+        await self._end(body)
+
+    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._first_byte = self._loop.time()
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _end(self, data: bytes) -> None:
+        self.stop_pings()
+        self.ended = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    def stop_pings(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def log(self) -> None:
+        """One line a request; no text of anybody's."""
+        self.stop_pings()
+        served, finish = self.served, self._finish
+        now = self._loop.time()
+        log.info(
+            "request",
+            request_id=self.request_id,
+            dialect=self._dialect.name,
+            outcome=str(self.outcome),
+            stream=self._call.stream if self._call else None,
+            model=served.model if served else None,
+            account=served.attempts[-1] if served else None,
+            attempts=len(served.attempts) if served else None,
+            upstream_request_id=served.upstream_request_id if served else None,
+            first_byte_ms=round((self._first_byte - self._started) * 1000, 1) if self._first_byte else None,
+            duration_ms=round((now - self._started) * 1000, 1),
+            input_tokens=finish.usage.prompt_tokens if finish else None,
+            output_tokens=finish.usage.output_tokens if finish else None,
+            credits=finish.usage.credits if finish else None,
+        )
+
+
+def _header(text: str) -> bytes:
+    """Text from elsewhere as a header's value: visible ASCII, and not without end."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode("ascii")

@@ -1,0 +1,157 @@
+"""Who may do what: keys for the client routes, the admin secret or loopback for the management routes.
+
+    client routes      a key in `Authorization: Bearer` or `x-api-key`; without any key configured, only callers that
+                       name the gateway by a loopback (or allowed) host and come from no foreign page
+    management routes  with an admin secret: that secret as a bearer, nothing else
+                       without: the peer and the Host are loopback, no foreign Origin, no header a proxy adds
+
+A browser page on another site can make requests to 127.0.0.1, and a DNS name can be pointed there: Host and Origin are
+what tells them from the user. Keys are compared by digest, so that time says nothing about them.
+"""
+
+import hmac
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.settings import is_loopback
+
+_PROXY_HEADERS = (b"forwarded", b"x-real-ip", b"via")
+_PROXY_PREFIXES = (b"x-forwarded-", b"cf-")
+
+
+class _Asked(NamedTuple):
+    """The headers of a request that doors look at; "" for one that isn't there."""
+
+    host: str
+    origin: str
+    bearer: str
+    api_key: str
+    through_proxy: bool
+
+
+def _asked(scope: Scope) -> _Asked:
+    host = origin = authorization = api_key = ""
+    through_proxy = False
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.decode("latin-1")
+        elif name == b"origin":
+            origin = value.decode("latin-1")
+        elif name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"x-api-key":
+            api_key = value.decode("latin-1").strip()
+        elif name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES):
+            through_proxy = True
+    scheme, _, token = authorization.strip().partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" else ""
+    return _Asked(host, origin, bearer, api_key, through_proxy)
+
+
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+class Doors:
+    """Checks requests. Each check returns None or raises RelayError (`client_unauthorized`, `client_forbidden`)."""
+
+    def __init__(
+        self,
+        api_keys: Iterable[str] = (),
+        admin_secret: str | None = None,
+        allowed_hosts: Iterable[str] = (),
+        cors_origins: Iterable[str] = (),
+    ) -> None:
+        self._keys = frozenset(map(_digest, api_keys))
+        self._admin = _digest(admin_secret) if admin_secret else None
+        self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._cors_origins = frozenset(origin.rstrip("/").lower() for origin in cors_origins)
+
+    def check_client(self, scope: Scope) -> None:
+        asked = _asked(scope)
+        if self._keys:
+            self._check_key(asked)
+            return
+        if not self._names_us(asked.host):
+            raise RelayError(
+                ErrorCode.client_forbidden, f"This gateway is not called {asked.host[:100]!r}, and it has no keys."
+            )
+        if asked.origin and not (self.allows_origin(asked.origin) or is_loopback(_hostname(asked.origin))):
+            raise RelayError(
+                ErrorCode.client_forbidden,
+                f"Pages of {asked.origin[:100]!r} may not use this gateway.",
+                remedy="Name the origin in QRELAY_CORS_ORIGINS.",
+            )
+
+    def _check_key(self, asked: _Asked) -> None:
+        if asked.bearer and asked.api_key and asked.bearer != asked.api_key:
+            raise RelayError(ErrorCode.client_unauthorized, "Authorization and x-api-key hold two different keys.")
+        key = asked.bearer or asked.api_key
+        if not key:
+            raise RelayError(ErrorCode.client_unauthorized, "This gateway needs a key, and the request has none.")
+        if _digest(key) not in self._keys:
+            raise RelayError(ErrorCode.client_unauthorized, "This gateway does not know the key of the request.")
+
+    def check_management(self, scope: Scope) -> None:
+        asked = _asked(scope)
+        if self._admin is not None:
+            if not asked.bearer:
+                raise RelayError(
+                    ErrorCode.client_unauthorized,
+                    "This route needs the admin secret.",
+                    remedy="Send it as 'Authorization: Bearer …' (QRELAY_ADMIN_SECRET).",
+                )
+            if not hmac.compare_digest(_digest(asked.bearer), self._admin):
+                raise RelayError(
+                    ErrorCode.client_forbidden,
+                    "That is not the admin secret.",
+                    remedy="Client keys do not open management routes; send QRELAY_ADMIN_SECRET.",
+                )
+            if asked.origin and not _same_origin(asked):
+                raise RelayError(ErrorCode.client_forbidden, "Pages of other origins may not manage this gateway.")
+            return
+        peer = scope.get("client")
+        if (
+            peer is None
+            or not is_loopback(peer[0])
+            or not is_loopback(_host_name_of(asked.host))
+            or asked.through_proxy
+            or (asked.origin and not _same_origin(asked))
+        ):
+            raise RelayError(
+                ErrorCode.client_forbidden,
+                "Without an admin secret this route answers only direct requests from this machine to a loopback name.",
+                remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
+            )
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether a browser page of that origin may read the client routes' answers (CORS)."""
+        return origin.rstrip("/").lower() in self._cors_origins
+
+    def _names_us(self, host: str) -> bool:
+        name = _host_name_of(host)
+        return is_loopback(name) or name.lower() in self._allowed_hosts
+
+
+def _host_name_of(host: str) -> str:
+    """`localhost:8000` to `localhost`, `[::1]:8000` to `::1`."""
+    return _hostname(f"//{host}")
+
+
+def _hostname(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _same_origin(asked: _Asked) -> bool:
+    try:
+        return urlsplit(asked.origin).netloc.lower() == asked.host.lower() != ""
+    except ValueError:
+        return False
