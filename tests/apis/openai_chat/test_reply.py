@@ -356,8 +356,13 @@ def test_a_custom_call_of_another_shape_loses_nothing(arguments: str) -> None:
 
 
 def test_a_function_of_the_same_request_stays_a_function() -> None:
-    (call,) = whole([*WEATHER, TOOLS_END], tools=CUSTOM)["choices"][0]["message"]["tool_calls"]
-    assert call["type"] == "function"
+    events = [*patch('{"input":"x"}')[:-1], *WEATHER, TOOLS_END]
+    assert [call["type"] for call in whole(events, tools=CUSTOM)["choices"][0]["message"]["tool_calls"]] == [
+        "custom",
+        "function",
+    ]
+    _, call = added_up(streamed(ask(tools=CUSTOM), events))["message"]["tool_calls"]
+    assert call["function"] == {"name": "get_weather", "arguments": '{"city": "Paris"}'}
 
 
 FUNCTIONS = [{"name": "get_weather", "parameters": {"type": "object"}}]

@@ -60,7 +60,7 @@ def test_what_is_not_an_object(body: bytes) -> None:
 
 
 def test_text_that_is_not_utf8_inside_a_schema() -> None:
-    refused(b'{"model":"m","messages":[],"tools":[{"function":{"name":"t","parameters":{"x":"\xff"}}}]}')
+    refused(b'{"model":"m","messages":[{"role":"user"}],"tools":[{"function":{"name":"t","parameters":{"x":"\xff"}}}]}')
 
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
