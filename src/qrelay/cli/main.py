@@ -46,6 +46,40 @@ def serve(host: Host = None, port: Port = None) -> None:
     work(_load(host, port))
 
 
+@app.command()
+def demo(host: Host = None, port: Port = None) -> None:
+    """Serve in front of a simulated service.
+
+    No account is needed and none is touched. It sends itself one request through each client API, so that the answers
+    are seen, and goes on until Ctrl-C.
+    """
+    from qrelay.cli.demo import demo as work
+
+    work(_load(host, port))
+
+
+@app.command("run", hidden=True)
+def run_either(host: Host = None, port: Port = None) -> None:
+    """What `make run` calls: `serve` when there is an account, else `demo`."""
+    from qrelay.cli.run import run as work
+
+    work(_load(host, port))
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 9100,
+) -> None:
+    """Run the simulated service alone.
+
+    It stands in for the service a gateway calls, refuses what the service refuses, and plays scenarios.
+    """
+    from qrelay.cli.simulate import simulate as work
+
+    work(_load(), host, port)
+
+
 @app.command("settings")
 def show_settings() -> None:
     """Print every setting and its source.

@@ -1,6 +1,7 @@
 """`qrelay serve`: the gateway on real accounts, on an address it may listen on."""
 
 import os
+import socket
 import sys
 from urllib.parse import urlsplit
 
@@ -25,10 +26,15 @@ def serve(chosen: Settings) -> None:
 
         def ready() -> None:
             home.announce(local_url(sockets[0]))
-            typer.echo(f"qrelay {__version__} serves on {url_of(chosen.host, sockets[0])} (Ctrl-C ends it)")
+            typer.echo(ready_line(chosen, sockets[0]))
             sys.stdout.flush()
 
         run_loop(serve_app(build_app(chosen), sockets, ready))
+
+
+def ready_line(chosen: Settings, listener: socket.socket) -> str:
+    """What is printed when requests are answered."""
+    return f"qrelay {__version__} serves on {url_of(chosen.host, listener)} (Ctrl-C ends it)"
 
 
 def check_doors(chosen: Settings) -> None:

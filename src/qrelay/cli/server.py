@@ -95,13 +95,27 @@ async def serve_app(app: ASGIApp, sockets: list[socket.socket], ready: Callable[
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE,
     )
-    logging.getLogger("uvicorn.error").addFilter(_not_a_cancellation)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
         await _Server(config, ready).serve(sockets)
     except SystemExit as stopped:
         if start.failure is not None:
             raise start.failure from None
         raise Failed("The server could not start; the log says why.") from stopped
+
+
+async def until_signal() -> None:
+    """Wait for SIGINT or SIGTERM. They are heard until the process is gone, like `serve_app`'s."""
+    loop = asyncio.get_running_loop()
+    heard = asyncio.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(heard.set)
+
+    for number in HANDLED_SIGNALS:
+        signal.signal(number, on_signal)
+    await heard.wait()
 
 
 class _Server(uvicorn.Server):
@@ -146,10 +160,12 @@ class _Start:
         async def send_unless_failed(message: Message) -> None:
             nonlocal started
             started |= message["type"] == "lifespan.startup.complete"
-            if message["type"] != "lifespan.startup.failed":
+            if message["type"] == "lifespan.startup.failed":
+                held.append(message)
+            else:
                 await send(message)
 
-        started = False
+        started, held = False, list[Message]()
         try:
             await self._app(scope, receive, send_unless_failed)
         except RelayError as error:
@@ -157,10 +173,15 @@ class _Start:
                 raise
             self.failure = error
             await send({"type": "lifespan.startup.failed", "message": ""})
+        else:
+            for message in held:
+                await send(message)
 
 
-def _not_a_cancellation(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not so: a handler ended by the end of the server, and a failed start, which is told in a sentence."""
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cancelled and record.msg != "Application startup failed. Exiting."
 
 
 def _listen(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:

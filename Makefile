@@ -1,0 +1,69 @@
+# The front door: `make` lists what there is. Needs Python 3.11 or newer with pip, and nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Debian's python3 comes without the means to put pip into a new environment; its own pip can fill one all the same.
+PIP = $$($(BIN)/python -c 'import pip' 2>/dev/null && echo $(BIN)/python -m pip || \
+	echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check -q
+INSTALL = $(PIP) install --no-input --require-hashes
+
+# Each part is told, and the last word is pytest's: what failed before it still fails the whole.
+CHECK = status=0; \
+	$(BIN)/ruff check --quiet . || status=1; \
+	$(BIN)/ruff format --check --quiet . || status=1; \
+	$(BIN)/basedpyright || status=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clients docs lock clean
+
+help: ## List these targets.
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the result.
+
+run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
+	@$(BIN)/qrelay run
+
+test: .venv/.dev ## Check style, types and imports, and run every test.
+	@$(CHECK); $(BIN)/pytest -n 2 --inline-snapshot=disable || status=1; exit $$status
+
+lint: .venv/.dev ## Check style and types only.
+	@$(CHECK); exit $$status
+
+bench: .venv/.dev ## Measure CPU per request and per event, beside a pass-through of the same bytes.
+	@$(BIN)/python bench/run.py
+
+clients: .venv/.dev ## Run real coding agents against the demonstration (fetches them into .cache).
+	@$(BIN)/python tests/clients/run.py
+
+docs: .venv/.dev ## Write docs/reference anew from the code.
+	@$(BIN)/python docs/generate.py
+
+lock: ## Choose dependencies anew and write requirements/*.txt (needs uv).
+	@compile='uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet'; \
+	compile="$$compile --no-annotate --no-header --no-emit-index-url"; \
+	$$compile pyproject.toml -o requirements/run.txt && \
+	$$compile pyproject.toml --group dev -c requirements/run.txt -o requirements/dev.txt && \
+	printf 'hatchling\neditables\n' | $$compile - -o requirements/build.txt
+
+clean: ## Remove the environment, caches and build results; accounts and settings stay.
+	rm -rf .venv .cache dist build .pytest_cache .ruff_cache .hypothesis
+	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "qrelay needs Python 3.11 or newer, and $(PYTHON) is not. Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || { echo "Making .venv ..."; \
+	$(PYTHON) -m venv --clear .venv >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip .venv; }
+	@touch $@
+
+.venv/.run: requirements/run.txt requirements/build.txt pyproject.toml | .venv/.python
+	@echo "Installing what qrelay needs ..."
+	@$(INSTALL) -r requirements/run.txt -r requirements/build.txt
+	@$(PIP) install --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.run
+	@echo "Installing what its tests need ..."
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,78 @@
+"""`qrelay demo`: the gateway in front of the simulated service, both in this process, on a state that ends with it.
+
+Not a test and not a mode: the gateway is the one `serve` starts, its settings say where the service is. Nothing of the
+user's accounts is read or written.
+"""
+
+import asyncio
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import typer
+from pydantic import SecretStr
+
+from qrelay import logs
+from qrelay.cli import tour
+from qrelay.cli.serve import check_doors, ready_line
+from qrelay.cli.server import listening, local_url, run_loop, serve_app
+from qrelay.home import open_home
+from qrelay.http.app import build_app
+from qrelay.settings import Settings
+from qrelay.simulator.server import Simulator
+from qrelay.simulator.service import Login
+
+_WORD_DELAY = 0.02  # seconds: slow enough that a person sees words arrive
+
+
+def demo(chosen: Settings) -> None:
+    """Show it, then serve until Ctrl-C. Raises SettingsRefused, HomeUnusable, Failed, RelayError."""
+    check_doors(chosen)
+    logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
+    with tempfile.TemporaryDirectory(prefix="qrelay-demo-") as folder:
+        run_loop(_live(chosen, Path(folder)))
+
+
+async def _live(chosen: Settings, folder: Path) -> None:
+    async with Simulator.serve(word_delay=_WORD_DELAY) as simulator:
+        ours = _aside(chosen, folder, simulator.url, simulator.add_account("demo"))
+        with open_home(ours.home) as home, listening(ours.host, ours.port) as sockets:
+            url = local_url(sockets[0])
+            touring: list[asyncio.Task[None]] = []
+
+            def ready() -> None:
+                home.announce(url)
+                typer.echo(
+                    "This is a demonstration: a simulated service answers in place of Amazon Q. None of your accounts\n"
+                    f"is used, nothing leaves this machine, and the state in {folder} goes when it ends.\n"
+                )
+                typer.echo(ready_line(ours, sockets[0]))
+                sys.stdout.flush()
+                touring.append(asyncio.create_task(tour.show(url, ours.api_keys)))
+
+            try:
+                await serve_app(build_app(ours), sockets, ready)
+            finally:
+                for task in touring:
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+
+def _aside(chosen: Settings, folder: Path, service: str, login: Login) -> Settings:
+    """The same settings, with everything that is the user's replaced: state, keys at rest, account and service."""
+    return chosen.model_copy(
+        update={
+            "home": folder,
+            "database_url": None,
+            "master_key": None,
+            "master_key_file": None,
+            "api_endpoint": service,
+            "token_endpoint": f"{service}/token",
+            "amazonq_refresh_token": SecretStr(login.refresh_token),
+            "amazonq_client_id": login.client_id,
+            "amazonq_client_secret": SecretStr(login.client_secret),
+            "amazonq_profile_arn": login.account.profile_arn,
+        }
+    )
