@@ -89,8 +89,8 @@ class RecordedRequest:
     """One request as it came, and what became of it. `body` is None if it wasn't JSON.
 
     `refusal` says why it was refused: a validation rule's name (then `violation` has the detail), a catalogue
-    row's name or an OAuth error. `over` is set when the answer has ended: `finished` at its clean end, `disconnected` because the
-    client left before it.
+    row's name or an OAuth error. `over` is set when the answer has ended: `finished` at its clean end, `disconnected`
+    because the client left before it.
     """
 
     number: int
