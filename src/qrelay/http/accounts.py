@@ -1,0 +1,151 @@
+"""The management routes about accounts (DESIGN.md §3.2; SWITCHING.md, q2api). Not who may call them: `doors`.
+
+    POST   /v2/accounts               the account            GET     /v2/accounts         a list
+    POST   /v2/accounts/batch         each row's outcome     GET     /v2/accounts/{id}    the account
+    POST   /v2/accounts/refresh       each account's         PATCH   /v2/accounts/{id}    the account
+    POST   /v2/accounts/{id}/refresh  the account, and amq2api's body around it
+    DELETE /v2/accounts/{id}          {"deleted": id}
+
+An error is `{"error": {"code", "message", "remedy", "param"}}`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from qrelay.accounts.account import Account
+from qrelay.accounts.refresher import Refresher
+from qrelay.accounts.store import AccountStore
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.http.account_bodies import (
+    ChangeBody,
+    CreateBody,
+    Json,
+    account_answer,
+    account_changes,
+    new_account,
+    parse,
+    read,
+    without_masks,
+)
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[JSONResponse]]
+
+
+def routes(store: AccountStore, refresher: Refresher) -> list[Route]:
+    """All of them."""
+    desk = _AccountsDesk(store, refresher)
+    return [
+        Route("/v2/accounts", told(desk.listed), methods=["GET"]),
+        Route("/v2/accounts", told(desk.created), methods=["POST"]),
+        Route("/v2/accounts/batch", told(desk.created_many), methods=["POST"]),
+        Route("/v2/accounts/refresh", told(desk.refreshed_all), methods=["POST"]),
+        Route("/v2/accounts/{id}", told(desk.one), methods=["GET"]),
+        Route("/v2/accounts/{id}", told(desk.changed), methods=["PATCH"]),
+        Route("/v2/accounts/{id}", told(desk.deleted), methods=["DELETE"]),
+        Route("/v2/accounts/{id}/refresh", told(desk.refreshed), methods=["POST"]),
+    ]
+
+
+def told(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with every RelayError told in the management API's shape."""
+
+    async def answer(request: Request) -> JSONResponse:
+        try:
+            return await endpoint(request)
+        except RelayError as error:
+            return error_response(error)
+
+    return answer
+
+
+def error_response(error: RelayError) -> JSONResponse:
+    """A failure as a whole answer of the management API."""
+    return JSONResponse({"error": error_answer(error)}, error.row.status)
+
+
+def error_answer(error: RelayError) -> dict[str, str | None]:
+    """A failure as management routes tell it."""
+    return {"code": error.code, "message": error.message, "remedy": error.remedy, "param": error.param}
+
+
+class _AccountsDesk:
+    def __init__(self, store: AccountStore, refresher: Refresher) -> None:
+        self._store = store
+        self._refresher = refresher
+
+    async def listed(self, _request: Request) -> JSONResponse:
+        return JSONResponse([account_answer(account) for account in self._store.accounts()])
+
+    async def one(self, request: Request) -> JSONResponse:
+        return JSONResponse(account_answer(self._store.get(request.path_params["id"])))
+
+    async def created(self, request: Request) -> JSONResponse:
+        return JSONResponse(account_answer(await self._create(parse(await request.body()))))
+
+    async def created_many(self, request: Request) -> JSONResponse:
+        body = parse(await request.body())
+        rows = body.get("accounts") if isinstance(body, dict) else body
+        if not isinstance(rows, list):
+            raise RelayError(ErrorCode.request_invalid, "accounts: it should be a list.", param="accounts")
+        results: list[dict[str, Any]] = []
+        for index, row in enumerate(rows):
+            try:
+                account = await self._create(row)
+            except RelayError as error:
+                results.append({"index": index, "created": False, "error": error_answer(error)})
+            else:
+                results.append({"index": index, "created": True, "account": account_answer(account)})
+        created = sum(result["created"] for result in results)
+        return JSONResponse({"created": created, "failed": len(results) - created, "results": results})
+
+    async def changed(self, request: Request) -> JSONResponse:
+        account = self._store.get(request.path_params["id"])
+        body = read(ChangeBody, without_masks(parse(await request.body()), account))
+        return JSONResponse(account_answer(await self._store.patch(account.id, account_changes(body))))
+
+    async def deleted(self, request: Request) -> JSONResponse:
+        account_id: str = request.path_params["id"]
+        await self._store.delete(account_id)
+        return JSONResponse({"deleted": account_id})
+
+    async def refreshed(self, request: Request) -> JSONResponse:
+        answer, status = await self._refresh(request.path_params["id"])
+        return JSONResponse(answer, status)
+
+    async def refreshed_all(self, _request: Request) -> JSONResponse:
+        able = [account.id for account in self._store.accounts() if account.enabled and account.refreshable]
+        return JSONResponse([(await self._refresh(account_id))[0] for account_id in able])
+
+    async def _create(self, value: Json) -> Account:
+        return await self._store.add(new_account(read(CreateBody, value)))
+
+    async def _refresh(self, account_id: str) -> tuple[dict[str, Any], int]:
+        """q2api's body and amq2api's in one. A refusal that the account caused is a 400, the service's fault a 502."""
+        self._store.get(account_id)
+        try:
+            account = await self._refresher.refresh(account_id)
+        except RelayError as error:
+            answer = account_answer(self._store.get(account_id))
+            if not (answer["last_refresh_status"] or "").startswith("failed"):
+                answer["last_refresh_status"] = f"failed: {error.message}"
+            status = 400 if error.row.status < 500 else 502
+            return answer | _amq2api(answer, error.message) | {"error": error_answer(error)}, status
+        answer = account_answer(account)
+        return answer | _amq2api(answer, None), 200
+
+
+def _amq2api(answer: dict[str, Any], failure: str | None) -> dict[str, Any]:
+    return {
+        "success": failure is None,
+        "message": failure or "The token was refreshed.",
+        "data": {
+            "id": answer["id"],
+            "name": answer["label"],
+            "last_refresh_time": answer["last_refresh_time"],
+            "last_refresh_status": answer["last_refresh_status"],
+        },
+    }
