@@ -29,7 +29,9 @@ _WORD_DELAY = 0.02  # seconds: slow enough that a person sees words arrive
 def demo(chosen: Settings) -> None:
     """Show it, then serve until Ctrl-C. Raises SettingsRefused, HomeUnusable, Failed, RelayError."""
     check_doors(chosen)
-    logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
+    # A line for each request would fall into the answers that are being shown.
+    level = chosen.log_level if "log_level" in chosen.model_fields_set else "warning"
+    logs.set_up(level, chosen.log_format, chosen.secrets())
     with tempfile.TemporaryDirectory(prefix="qrelay-demo-") as folder:
         run_loop(_live(chosen, Path(folder)))
 

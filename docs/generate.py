@@ -1,0 +1,122 @@
+"""Writes docs/reference from the code it describes: settings, errors, command line. `--check` writes nothing and exits
+with 1 when a page is not what the code says (tests/house runs that).
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from typer.cli import get_docs_for_click
+
+from qrelay.cli.main import app
+from qrelay.errors import CATALOGUE
+from qrelay.settings import PREFIX, Settings, names
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- Written by docs/generate.py (`make docs`); change the code instead. -->"
+
+
+def pages() -> dict[str, str]:
+    return {"settings.md": settings_page(), "errors.md": errors_page(), "cli.md": cli_page()}
+
+
+def settings_page() -> str:
+    head = f"""# Settings
+{MADE}
+
+Each is read from the environment, else from the file `.env` in the working folder; in each place the first name goes
+before the older ones. An empty value counts as not set. Lists are separated by commas. `qrelay settings` prints what
+holds and where it came from.
+
+| Setting | Older name | Default | |
+|---|---|---|---|
+"""
+    return head + "".join(
+        f"| `{PREFIX}{field.upper()}` | {' '.join(f'`{name}`' for name in names(field)[1:])} | {_default(info)} "
+        f"| {_described(info)} |\n"
+        for field, info in Settings.model_fields.items()
+    )
+
+
+def errors_page() -> str:
+    head = f"""# Errors
+{MADE}
+
+What can go wrong, by the code that logs name it with. Each API tells it in its own shape; where Anthropic's API has
+another status, it stands behind the stroke. *Again* says whether the same request can succeed unchanged
+(`x-should-retry`).
+
+| Code | Status | Anthropic `type` | OpenAI `type` / `code` | Again | What to do |
+|---|---|---|---|---|---|
+"""
+    rows: list[str] = []
+    for code, row in CATALOGUE.items():
+        status = str(row.status) if row.status == row.anthropic_status else f"{row.status} / {row.anthropic_status}"
+        openai = f"`{row.openai_type}`" + (f" / `{row.openai_code}`" if row.openai_code else "")
+        again = "yes" if row.retryable else "no"
+        rows.append(f"| `{code}` | {status} | `{row.anthropic_type}` | {openai} | {again} | {row.remedy} |\n")
+    return head + "".join(rows)
+
+
+def cli_page() -> str:
+    command = typer.main.get_group(app)
+    command.commands = {name: held for name, held in command.commands.items() if not held.hidden}
+    context = typer.Context(command, info_name="qrelay")
+    body = get_docs_for_click(obj=command, ctx=context, name="qrelay").strip().removeprefix("# `qrelay`").strip()
+    return f"""# Command line
+{MADE}
+
+What goes wrong is told in a sentence on standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 refused
+configuration.
+
+{body}
+"""
+
+
+def _default(info: FieldInfo) -> str:
+    match info.default:
+        case _ if info.default_factory is not None:
+            return "the user's data folder"
+        case None | ():
+            return ""
+        case bool():
+            return f"`{str(info.default).lower()}`"
+        case value if value is PydanticUndefined:
+            return "required"
+        case value:
+            return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _described(info: FieldInfo) -> str:
+    choices = ", ".join(f"`{choice}`" for choice in _choices(info.annotation))
+    return f"{info.description} ({choices})" if choices else str(info.description)
+
+
+def _choices(annotation: object) -> Iterator[str]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return (str(choice) for choice in get_args(annotation) if isinstance(choice, str))
+
+
+def main() -> int:
+    stale = {name: text for name, text in pages().items() if _written(name) != text}
+    if "--check" in sys.argv:
+        for name in stale:
+            sys.stderr.write(f"docs/reference/{name} is not what the code says. Write it anew: make docs\n")
+        return 1 if stale else 0
+    for name, text in stale.items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def _written(name: str) -> str:
+    page = REFERENCE / name
+    return page.read_text(encoding="utf-8") if page.exists() else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
