@@ -13,7 +13,7 @@ import aiohttp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
@@ -30,6 +30,7 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
 from qrelay.http import accounts, models, probes
+from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors
 from qrelay.settings import Settings
@@ -77,8 +78,12 @@ class App:
             if scope["path"].startswith(MANAGEMENT):
                 try:
                     self._doors.check_management(scope)
+                    receive = _replayed(await read_body(scope, receive, self._settings.max_body_bytes), receive)
                 except RelayError as error:
-                    await accounts.error_response(error)(scope, receive, send)
+                    told = JSONResponse({"error": accounts.error_answer(error)}, error.row.status)
+                    await told(scope, receive, send)
+                    return
+                except ClientLeft:
                     return
         await self._rest(scope, receive, send)
 
@@ -153,6 +158,16 @@ def _without_v1(path: str) -> str:
     while path.startswith("/v1/"):
         path = path[3:]
     return path
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """The request's body again, for a reader that comes after its size was checked."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receiving() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return receiving
 
 
 async def _open_store(settings: Settings) -> AccountStore:
