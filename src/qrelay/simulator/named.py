@@ -73,7 +73,7 @@ _STEPS: dict[str, list[Step]] = {
     "payload_not_json": [*HELLO, Raw(encode(_NOT_JSON, b'{"content": '))],
     # tools in all their forms (§3.3)
     "tool": _frames(
-        text("Let me look."), *tool_use("tooluse_1", "tool", '{"path": "/tmp", "deep": true}'), stop_reason="TOOL_USE"
+        text("Let me look."), *tool_use("tooluse_1", "tool", '{"path": "/a", "deep": true}'), stop_reason="TOOL_USE"
     ),
     "tool_one_frame": _frames(_tool(input='{"path": "/a"}', stop=True), stop_reason="TOOL_USE"),
     "tool_input_object": _frames(_tool(input={"path": "/a"}, stop=True), stop_reason="TOOL_USE"),

@@ -6,6 +6,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Literal, assert_never
+from zlib import crc32
 
 from msgspec import json
 from starlette.types import Message, Receive, Scope, Send
@@ -156,7 +157,8 @@ def damage(frame: bytes, how: Literal["message_crc", "prelude_crc", "truncated",
         case "truncated":
             return frame[: len(frame) // 2]
         case "length":
-            return (len(frame) + 4096).to_bytes(4, "big") + frame[4:]
+            prelude = (len(frame) + 4096).to_bytes(4, "big") + frame[4:8]
+            return prelude + crc32(prelude).to_bytes(4, "big") + frame[12:]
 
 
 def error_answer(error: ServiceError, placement: Placement) -> tuple[dict[str, str], bytes]:

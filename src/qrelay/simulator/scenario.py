@@ -59,7 +59,9 @@ class Raw(Struct, frozen=True, tag_field="do", tag="raw"):
 
 
 class Damaged(Struct, frozen=True, tag_field="do", tag="damaged"):
-    """A frame with something wrong. `truncated` sends only its first half; `length` announces more than there is."""
+    """A frame with something wrong. `truncated` sends only its first half; `length` announces
+    more than there is, with a right checksum.
+    """
 
     how: Literal["message_crc", "prelude_crc", "truncated", "length"]
     type: str = "assistantResponseEvent"

@@ -90,13 +90,13 @@ def check(
 
 
 def _shape(detail: str) -> Violation:
-    if re.search(r"toolUses\[\.\.\.\]\.input`", detail):
+    if re.search(r"toolUses\[\d+\]\.input`", detail):
         return Violation("tool_input_object", detail, validation("REQUEST_BODY_INVALID"))
     if "inputSchema.json" in detail:
         return Violation("tool_schema", detail, validation("TOOL_SCHEMA_INVALID"))
     if re.search(r"tool(Uses|Results|Specification)\b.*(name|description|toolUseId)`", detail):
         return Violation("tool_format", detail, validation("REQUEST_BODY_INVALID", "Invalid tool use format."))
-    if re.search(r"images\[\.\.\.\]\.format`", detail):
+    if re.search(r"images\[\d+\]\.format`", detail):
         return Violation("image_format", detail, validation("IMAGE_FORMAT_UNSUPPORTED"))
     if "conversationId`" in detail:
         return Violation("shape", detail, validation("INVALID_CONVERSATION_ID"))
