@@ -190,7 +190,7 @@ def _wrap_unknown(request: dict[str, Any]) -> None:
     for message in _dicts(request.get("messages")):
         message["content"] = _wrapped(message.get("content"))
     for tool in _dicts(request.get("tools")):
-        if tool.get("input_schema") is None and tool.get("type") not in {None, "custom"}:
+        if tool.get("input_schema") is None and tool.get("type") not in (None, "custom"):
             for member in tool.keys() - {"type"}:
                 del tool[member]
 
