@@ -27,7 +27,7 @@ _SECRET_LOOKS = re.compile(
     | \b eyJ [\w-]{8,} \. [\w-]{4,} (?: \. [\w-]* )*                        # JSON web tokens
     | (?P<named>                                                            # refreshToken=…, "client_secret": "…"
         \b (?: (?:access|refresh|id|session)[-_]?token | client[-_]?secret | x-api-key | api[-_]?key | password
-             | authorization ) \\? ["']? \s* [:=] \s* (?: [bBuU]? \\? ["'] )? (?: bearer \s )?
+             | authorization ) \\* ["']? \s* [:=] \s* (?: [bBuU]? \\* ["'] )? (?: bearer \s )?
       ) (?! \[redacted | bearer \b ) [^\s"'\\,;&}\])]{4,}
     | (?P<address> \b https?://[^\s"'?<>]+ | (?<=\s)/[\w./-]* ) \? [^\s"'<>]+   # the query of an address
     """,
@@ -42,7 +42,7 @@ class Redactor:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         known = sorted({value for value in values if len(value) >= 4}, key=len, reverse=True)
-        self._known = re.compile("|".join(re.escape(value) for value in known)) if known else None
+        self._known = re.compile("|".join(_however_quoted(value) for value in known)) if known else None
 
     def text(self, text: str) -> str:
         if self._known is not None:
@@ -75,6 +75,12 @@ class Redactor:
                 return [self._value("", item) for item in items]
             case _:
                 return value
+
+
+def _however_quoted(value: str) -> str:
+    """A pattern for the value as it is, and as JSON or `repr` write it, once or several times over."""
+    loose = {'"': r'\\*"', "'": r"\\*'", "\\": r"\\+"}
+    return "".join(loose.get(character) or re.escape(character) for character in value)
 
 
 def _keep_name(found: re.Match[str]) -> str:

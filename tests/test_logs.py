@@ -1,0 +1,105 @@
+"""Logs: one form for all, and no secret in any."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from qrelay import logs
+
+KNOWN = 'kn0wn "by\\heart'
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in ("aiosqlite", "uvicorn", "uvicorn.error")}
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(False)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, number in levels.items():
+        logging.getLogger(name).setLevel(number)
+    logging.getLogger("uvicorn.access").disabled = False
+
+
+@pytest.fixture(params=["json", "text"])
+def out(request: pytest.FixtureRequest) -> io.StringIO:
+    stream = io.StringIO()
+    logs.set_up("debug", request.param, [KNOWN, "abc"], stream)
+    return stream
+
+
+CANARIES = [
+    "Authorization: Bearer canary-0123456789",
+    "'authorization': 'bearer canary:0123456789'",
+    "[(b'authorization', b'Bearer canary-0123456789')]",
+    '{"refreshToken":"canary-0123","clientSecret": "canary-0124"}',
+    '{\\"accessToken\\": \\"canary-0123\\"}',
+    "refresh_token=canary-0123&client_secret=canary-4567",
+    "x-api-key: canary-0123",
+    "a key qr_canary0123456789 of ours",
+    "ksk_canary0123456789",
+    "aorAAAAAGcanary0123456789:MGUCcanary",
+    "aoaAAAAAGcanary0123456789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJjYW5hcnkiOiJjYW5hcnkifQ.canary",
+    "POST /v1/messages?beta=canary HTTP/1.1",
+    "https://oidc.example/authorize?code=canary&state=canary",
+    f"said {KNOWN}",
+]
+
+
+@pytest.mark.parametrize("line", CANARIES)
+def test_what_looks_like_a_secret_is_taken_out(out: io.StringIO, line: str) -> None:
+    structlog.get_logger().info(line)
+    structlog.get_logger().debug("said", what=line, deep={"a": [line, {"b": line}]}, raw=line.encode())
+    logging.getLogger("somebody").debug("%s and %s", line, {"k": line})
+    try:
+        raise ValueError(line)  # noqa: TRY301 - a traceback is what is looked at
+    except ValueError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("uvicorn.error").exception("failed")
+    said = out.getvalue()
+    assert said.count("\n") >= 5
+    assert "canary" not in said
+    assert "kn0wn" not in said
+
+
+def test_what_stands_under_a_secret_name_is_taken_out(out: io.StringIO) -> None:
+    structlog.get_logger().info(
+        "kept", refreshToken="canary", headers={"x-api-key": "canary", "Cookie": "canary"}, password=["canary"]
+    )
+    assert "canary" not in out.getvalue()
+
+
+def test_what_is_no_secret_stays(out: io.StringIO) -> None:
+    structlog.get_logger().info(
+        "The bearer token included in the request is invalid.", input_tokens=1234, has_token=True, path="/v1/messages"
+    )
+    said = out.getvalue()
+    assert "The bearer token included in the request is invalid." in said
+    assert "1234" in said
+    assert "/v1/messages" in said
+    assert "redacted" not in said
+
+
+def test_each_line_is_one_object() -> None:
+    stream = io.StringIO()
+    logs.set_up("info", "auto", [], stream)
+    structlog.get_logger().info("one", n=1, words="你好")
+    logging.getLogger("library").warning("two %d", 2)
+    structlog.get_logger().debug("too little to be said")
+    one, two = map(json.loads, stream.getvalue().splitlines())
+    assert (one["event"], one["n"], one["level"], one["words"]) == ("one", 1, "info", "你好")
+    assert (two["event"], two["logger"], two["level"]) == ("two 2", "library", "warning")
+
+
+def test_libraries_that_tell_all_are_quiet_even_at_debug(out: io.StringIO) -> None:
+    for name in ("aiosqlite", "sqlalchemy.engine.Engine", "asyncio", "uvicorn.access"):
+        logging.getLogger(name).info("INSERT INTO accounts VALUES ('canary')")
+    assert out.getvalue() == ""
