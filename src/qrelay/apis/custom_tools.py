@@ -1,12 +1,23 @@
-"""OpenAI's custom tools, whose input is free text, as functions with one string property. Not how a room streams them.
+r"""OpenAI's custom tools, whose input is free text, as functions with one string property. Not how a room streams them.
+
+    client's tool  -> a function with the schema SCHEMA
+    client's call  -> wrap(text)           {"input": "text"}
+    model's call   -> unwrap(arguments)    text, or piece by piece: FreeText
 
 Source: DESIGN.md §7: the upstream knows functions only, so a custom tool goes there as one with exactly `input`.
 """
+
+import re
 
 import msgspec
 from msgspec import Raw, Struct
 
 SCHEMA = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
+
+_BEGIN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_HIGH, _LOW = r"[dD][89abAB][0-9a-fA-F]{2}", r"[dD][c-fC-F][0-9a-fA-F]{2}"
+_CHARACTERS = re.compile(rf'(?:[^"\\]|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|\\u{_HIGH}\\u{_LOW})*')
+"""Whole characters of a JSON string, as they are written there: an escape that is cut stays behind."""
 
 
 class _Input(Struct):
@@ -14,6 +25,7 @@ class _Input(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Input)
+_strings = msgspec.json.Decoder(str)
 
 
 def wrap(text: str) -> Raw:
@@ -27,6 +39,40 @@ def unwrap(arguments: bytes) -> str:
         return _decoder.decode(arguments).input
     except msgspec.DecodeError:
         return arguments.decode()
+
+
+class FreeText:
+    """`unwrap` in pieces: the text that each piece of the arguments adds, together exactly what `unwrap` gives."""
+
+    def __init__(self) -> None:
+        self._arguments: list[str] = []
+        self._said: list[str] = []
+        self._pending = ""
+        """What came and is not said yet: the beginning of the object, or a cut escape."""
+        self._begun = False
+
+    def feed(self, json: str) -> str:
+        self._arguments.append(json)
+        written = self._pending + json
+        if not self._begun:
+            begin = _BEGIN.match(written)
+            if begin is None:
+                self._pending = written
+                return ""
+            self._begun = True
+            written = written[begin.end() :]
+        found = _CHARACTERS.match(written)
+        end = found.end() if found else 0
+        self._pending = written[end:]
+        text = _strings.decode(f'"{written[:end]}"')
+        self._said.append(text)
+        return text
+
+    def close(self) -> tuple[str, str]:
+        """(what is left to say, the whole text) when the arguments are complete."""
+        whole = unwrap("".join(self._arguments).encode())
+        said = "".join(self._said)
+        return whole.removeprefix(said), whole
 
 
 def describe(description: str, syntax: str | None, definition: str | None) -> str:

@@ -263,21 +263,23 @@ def test_links_and_references_come_once_before_the_finish() -> None:
                         },
                     },
                 ],
-                "code_references": [
-                    {
-                        "license_name": "MIT",
-                        "repository": "repo",
-                        "url": "https://example.org/code",
-                        "start": 0,
-                        "end": 4,
-                    }
-                ],
+                "qrelay": {
+                    "references": [
+                        {
+                            "license_name": "MIT",
+                            "repository": "repo",
+                            "url": "https://example.org/code",
+                            "start": 0,
+                            "end": 4,
+                        }
+                    ]
+                },
             },
             {},
         ]
     )
     message = whole(events)["choices"][0]["message"]
-    assert (message["annotations"], message["code_references"]) == snapshot(
+    assert (message["annotations"], message["qrelay"]) == snapshot(
         (
             [
                 {
@@ -295,7 +297,17 @@ def test_links_and_references_come_once_before_the_finish() -> None:
                     "url_citation": {"url": "https://example.org/b", "title": "B", "start_index": 0, "end_index": 0},
                 },
             ],
-            [{"license_name": "MIT", "repository": "repo", "url": "https://example.org/code", "start": 0, "end": 4}],
+            {
+                "references": [
+                    {
+                        "license_name": "MIT",
+                        "repository": "repo",
+                        "url": "https://example.org/code",
+                        "start": 0,
+                        "end": 4,
+                    }
+                ]
+            },
         )
     )
 
@@ -317,13 +329,14 @@ def test_a_custom_call_gets_its_text() -> None:
                     {"index": 0, "id": "tooluse_9", "type": "custom", "custom": {"name": "apply_patch", "input": ""}}
                 ]
             },
+            {"tool_calls": [{"index": 0, "custom": {"input": "*** Begin"}}]},
             {
                 "tool_calls": [
                     {
                         "index": 0,
                         "custom": {
                             "input": """\
-*** Begin "P"
+ "P"
 你\
 """
                         },

@@ -9,21 +9,15 @@ What this service has no place for (audio, unknown kinds of parts and calls) is 
 not make a conversation unusable for good. What the client can correct (a remote image, an uploaded file) is refused.
 """
 
-import base64
-import binascii
-
 import msgspec
 from msgspec import Raw
 
-from qrelay.apis import custom_tools, images
+from qrelay.apis import arguments, custom_tools, files, images
 from qrelay.apis.body import invalid
 from qrelay.apis.ignored import Ignored
-from qrelay.apis.openai_chat.schema import TEXT_PARTS, ContentPart, File, FunctionCall, Message, ToolCall
+from qrelay.apis.openai_chat.schema import TEXT_PARTS, ContentPart, FunctionCall, Message, ToolCall
 from qrelay.conversation import Document, Image, Part, Reasoning, Text, ToolResult, ToolUse, Turn
 
-EMPTY_OBJECT = Raw(b"{}")
-
-_objects = msgspec.json.Decoder(dict[str, Raw])
 _strings = msgspec.json.Decoder(str)
 
 
@@ -108,7 +102,8 @@ class _Reader:
                     return images.from_url(part.image_url, f"{place}.image_url")
                 return images.from_url(part.image_url.url, f"{place}.image_url.url")
             case "file":
-                return _file(part.file, f"{place}.file")
+                file = part.file
+                return files.from_data(file and file.file_data, file and file.filename, f"{place}.file.file_data")
             case "refusal":
                 return Text(part.refusal) if part.refusal else None
             case _:
@@ -149,41 +144,7 @@ class _Reader:
                 return None
 
     def _arguments(self, call: FunctionCall) -> Raw:
-        """The call's arguments if they are a JSON object; anything else is kept as text in one, and reported."""
-        match call.arguments:
-            case None:
-                return EMPTY_OBJECT
-            case dict() as given:
-                return Raw(msgspec.json.encode(given))
-            case text:
-                pass
-        if not text.strip():
-            return EMPTY_OBJECT
-        try:
-            _objects.decode(text)
-        except (msgspec.DecodeError, RecursionError):
-            self._ignored.add("messages.tool_calls.arguments")
-            return Raw(msgspec.json.encode({"arguments": text}))
-        return Raw(text)
+        return arguments.read(call.arguments, self._ignored, "messages.tool_calls.arguments")
 
 
 _TO_ID = str.maketrans({"[": "_", "]": None, ".": "_"})
-
-
-def _file(file: File | None, place: str) -> Text | Document:
-    if file is None or file.file_data is None:
-        raise invalid(
-            "This gateway keeps no uploaded files: send the file itself as 'file_data'.", f"{place}.file_data"
-        )
-    data, media_type = file.file_data, ""
-    if data[:5].lower() == "data:":
-        image = images.from_url(data, f"{place}.file_data")
-        data, media_type = image.data, image.media_type
-    if media_type == "text/plain":
-        try:
-            return Text(base64.b64decode(data, validate=True).decode())
-        except (binascii.Error, UnicodeDecodeError):
-            raise invalid(
-                "The file is said to be plain text, and isn't base64 of UTF-8.", f"{place}.file_data"
-            ) from None
-    return Document(file.filename or "document", data, media_type)

@@ -8,13 +8,13 @@ The order of a stream, which SDKs check (CLIENTS.md (b) "OpenAI Chat Completions
 Beyond OpenAI's own shape, in members that its SDKs carry along and don't read:
 - `reasoning_content` on delta and message: the model's reasoning, under the name that DeepSeek's API gave it and that
   chat front ends read. Signatures and redacted reasoning have no place in this API and are left out.
-- `code_references`: licensed code the reply resembles. `annotations` can't hold it: their one type is `url_citation`.
+- `qrelay.references`: licensed code the reply resembles. `annotations` can't hold it: their one type is `url_citation`.
 - `content` in a `url_citation`: the page's snippet. The span is 0 to 0: the service doesn't say what a link is for.
 - `estimated` in usage, when the numbers are ours.
 
 A call of a custom tool has the type `custom`, in a stream too. The SDK's chunk type knows only `function`, but OpenAI's
 own service sends `custom` there (openai/openai-openapi issue 576) and programs that offer such tools wait for it. Its
-input travels as one JSON string inside an object, so it is delivered when it is complete.
+input travels upstream as a JSON string inside an object, and is unwrapped as it comes.
 """
 
 from collections.abc import Sequence
@@ -91,8 +91,8 @@ class Writer:
         self._arguments = self._arguments_end = b""
         self._begun = False
         self._calls = 0
-        self._custom: list[str] | None = None
-        """The pieces of a custom tool's input, while one is open."""
+        self._custom: custom_tools.FreeText | None = None
+        """The custom tool's input, while one is open."""
         self._links: list[WebLink] = []
         self._references: list[Reference] = []
         self._finish: Finish | None = None
@@ -112,18 +112,17 @@ class Writer:
                 case TextDelta():
                     out.append(self._text + _encode(event.text) + self._shut)
                 case ToolInputDelta():
-                    if self._custom is None:
-                        out.append(self._arguments + _encode(event.json) + self._arguments_end)
-                    else:
-                        self._custom.append(event.json)
+                    piece = event.json if self._custom is None else self._custom.feed(event.json)
+                    if piece:
+                        out.append(self._arguments + _encode(piece) + self._arguments_end)
                 case ReasoningDelta():
                     out.append(self._reasoning + _encode(event.text) + self._shut)
                 case ToolUseStart():
                     out.append(self._start_call(event))
                 case ToolUseEnd():
                     if self._custom is not None:
-                        text = custom_tools.unwrap("".join(self._custom).encode())
-                        out.append(self._arguments + _encode(text) + self._arguments_end)
+                        if rest := self._custom.close()[0]:
+                            out.append(self._arguments + _encode(rest) + self._arguments_end)
                         self._custom = None
                 case WebLinks():
                     self._links.extend(event.links)
@@ -167,7 +166,7 @@ class Writer:
             return self._open + b'"function_call":{"name":%b,"arguments":""}' % name + self._shut
         self._arguments_end = b"}}]" + self._shut
         if event.name in self._envelope.custom:
-            self._custom = []
+            self._custom = custom_tools.FreeText()
             kind, member = b"custom", b"input"
         else:
             kind, member = b"function", b"arguments"
@@ -235,7 +234,7 @@ def _extras(links: Sequence[WebLink], references: Sequence[Reference]) -> dict[s
     if links:
         extras["annotations"] = [{"type": "url_citation", "url_citation": _citation(link)} for link in links]
     if references:
-        extras["code_references"] = references
+        extras["qrelay"] = {"references": references}
     return extras
 
 
