@@ -19,6 +19,7 @@ from qrelay.conversation import Conversation
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import Event, Finish
+from qrelay.limits import Limiter
 from qrelay.tokens import count_conversation, count_text
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Answer, UpstreamClient
@@ -68,38 +69,56 @@ class Served(NamedTuple):
     upstream_request_id: str
 
 
+class _Flow:
+    """One answer being read: bytes to events, within the caller's limits. `ended` once Finish has been returned."""
+
+    def __init__(self, answer: Answer, reader: ReplyReader, limiter: Limiter) -> None:
+        self._answer = answer
+        self._reader = reader
+        self._limiter = limiter
+        self.ended = False
+
+    async def next(self) -> list[Event]:
+        """The events of the next bytes, maybe none. What came before a failure is returned first, then it is raised."""
+        reader = self._reader
+        if reader.failure is not None:
+            raise reader.failure
+        data = await self._answer.read()
+        if data:
+            events = self._limiter.feed(reader.feed(data))
+            if not events and reader.failure is not None and self._limiter.reached is None:
+                raise reader.failure
+        else:
+            events = self._limiter.feed(reader.close(framed=self._answer.framed))
+            self.ended = True
+        reached = self._limiter.reached
+        if reached is not None:
+            events.append(Finish(reached.stop_reason, reader.usage(), reached.stop_sequence))
+            self.ended = True
+        return events
+
+    def close(self) -> None:
+        """Give the connection back; before the end of the answer, cancel the call upstream."""
+        self._answer.close()
+
+
 class Reply:
     """A reply under way. Close it in any case; until Finish was read, closing cancels the call upstream."""
 
-    def __init__(self, lease: Lease, answer: Answer, reader: ReplyReader, head: list[Event], served: Served) -> None:
+    def __init__(self, lease: Lease, flow: _Flow, head: list[Event], served: Served) -> None:
         self.head = head
         self.served = served
         self._lease = lease
-        self._answer = answer
-        self._reader = reader
-        self._ended = bool(head) and isinstance(head[-1], Finish)
+        self._flow = flow
 
     async def next(self) -> list[Event]:
-        """The events of the next bytes, maybe none; after Finish, [] for ever. Raises RelayError when it breaks."""
-        if self._ended:
-            return []
-        events, self._ended = await _read(self._answer, self._reader)
-        return events
+        """The events of the next bytes, maybe none; not to be called once `ended`. Raises RelayError if it breaks."""
+        return await self._flow.next()
 
     @property
     def ended(self) -> bool:
         """Finish has been read."""
-        return self._ended
-
-    def failed(self, error: RelayError) -> None:
-        """Count a failure after the head against the account, if it is the account's."""
-        self._lease.failed(error)
-
-    def close(self) -> None:
-        if self._ended:
-            self._lease.succeeded()
-        self._answer.close()
-        self._lease.release()
+        return self._flow.ended
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,21 +127,11 @@ class Reply:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, RelayError):
-            self.failed(error)
-        self.close()
-
-
-async def _read(answer: Answer, reader: ReplyReader) -> tuple[list[Event], bool]:
-    """The next events, and whether they are the last. What came before a failure is read first, then it is raised."""
-    if reader.failure is not None:
-        raise reader.failure
-    data = await answer.read()
-    if not data:
-        return reader.close(framed=answer.framed), True
-    events = reader.feed(data)
-    if not events and reader.failure is not None:
-        raise reader.failure
-    return events, False
+            self._lease.failed(error)
+        elif self._flow.ended:
+            self._lease.succeeded()
+        self._flow.close()
+        self._lease.release()
 
 
 class Gateway:
@@ -214,31 +223,28 @@ class Gateway:
             self._addresses.tail,
             self._signatures.remember,
         )
-        timeouts = self._client.timeouts
-        answer: Answer | None = None
+        first_event = self._client.timeouts.first_event
+        flow: _Flow | None = None
         try:
-            async with asyncio.timeout(timeouts.first_event):
+            async with asyncio.timeout(first_event):
                 answer = await self._client.converse(credential, endpoint, payload.body)
-                head, ended = await _read(answer, reader)
-                while not head and not ended:
-                    head, ended = await _read(answer, reader)
-        except TimeoutError:
-            if answer is not None:
-                answer.close()
-            raise RelayError(
-                ErrorCode.upstream_timeout,
-                f"The upstream sent no event within {timeouts.first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
-            ) from None
-        except RelayError as error:
-            if answer is not None:
-                answer.close()
-            raise self._with_sizes(error, conversation, model) from None
-        except BaseException:
-            if answer is not None:
-                answer.close()
+                flow = _Flow(answer, reader, Limiter(conversation, count_text))
+                head = await flow.next()
+                while not head:
+                    head = await flow.next()
+        except BaseException as error:
+            if flow is not None:
+                flow.close()
+            if isinstance(error, TimeoutError):
+                raise RelayError(
+                    ErrorCode.upstream_timeout,
+                    f"The upstream sent no event within {first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
+                ) from None
+            if isinstance(error, RelayError):
+                raise self._with_sizes(error, conversation, model) from None
             raise
         served = Served(tuple(attempts), model.id, payload.ignored, payload.adjustments, answer.request_id)
-        return Reply(lease, answer, reader, head, served)
+        return Reply(lease, flow, head, served)
 
     def _payload(self, conversation: Conversation, credential: Credential, endpoint: Endpoint, model: Model) -> Payload:
         # A conversation the client names keeps its id (§2.1); the id says nothing about who or what it is.

@@ -149,7 +149,7 @@ class ReplyReader:
             raise RelayError(
                 ErrorCode.upstream_protocol, "The upstream's answer was cut: its closing events are missing."
             )
-        out.append(Finish(self._stop_reason(), self._usage()))
+        out.append(Finish(self._stop_reason(), self.usage()))
         return out
 
     # --- frames -------------------------------------------------------------------------------------------------------
@@ -334,7 +334,8 @@ class ReplyReader:
             return "tool_use" if self._tools_used else "end_turn"
         return reason
 
-    def _usage(self) -> Usage:
+    def usage(self) -> Usage:
+        """What is known of the reply's cost so far; the service's numbers come with its end."""
         counted = self._metadata.tokenUsage if self._metadata is not None else None
         percentage = self._percentage
         if counted is not None:
