@@ -58,14 +58,18 @@ async def test_ends_that_are_none(caller: Caller, name: str) -> None:
 
 async def test_what_was_written_before_a_cut_arrives(caller: Caller) -> None:
     caller.simulator.next("cut_text")
-    arrived = b""
+    arrived = bytearray()
     async with caller.http.stream(
         "POST", caller.simulator.url + "/generateAssistantResponse", json=request(user()), headers=caller.headers()
     ) as response:
         with pytest.raises(httpx.RemoteProtocolError):
-            async for piece in response.aiter_raw():
-                arrived += piece
-    assert text_of(decoded(arrived)) == "Hello, world"
+            await _drain(response, arrived)
+    assert text_of(decoded(bytes(arrived))) == "Hello, world"
+
+
+async def _drain(response: httpx.Response, into: bytearray) -> None:
+    async for piece in response.aiter_raw():
+        into += piece
 
 
 @pytest.mark.parametrize("name", ["silence", "silence_first"])

@@ -74,9 +74,14 @@ def _named(line: str, tools: list[schema.ToolSpecification]) -> list[schema.Tool
     found = _USE.search(line)
     if not found:
         return []
-    words = re.findall(r"[\w-]+", found["names"])
     exact = {tool.name: tool for tool in tools}
-    return [exact[word] for word in dict.fromkeys(words) if word in exact]
+    named: list[schema.ToolSpecification] = []
+    for word in re.findall(r"[\w-]+", found["names"]):
+        if word in exact and exact[word] not in named:
+            named.append(exact[word])
+        elif word not in ("and", "then"):
+            break  # "use the tool to read files" names none, though there may be one called read
+    return named
 
 
 def _write(name: str, line: str, conversation: str, tools: list[schema.ToolSpecification]) -> Call | None:
