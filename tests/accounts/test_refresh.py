@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qrelay.accounts.account import AccountChanges
 from qrelay.errors import ErrorCode, RelayError
 from tests.accounts.conftest import Process, Start
 from tests.accounts.token_server import TokenServer, refusal
@@ -245,6 +246,35 @@ async def test_tokens_the_database_refuses_wait_in_a_sealed_file(start: Start, t
     assert tokens.calls == 1
 
 
+async def test_tokens_that_can_be_kept_nowhere_are_not_used(process: Process, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    account = await process.account(tokens.knows("first"))
+    caller = asyncio.create_task(process.refresher.credential(account.id))
+    await tokens.arrived.wait()
+    (process.home / "spill").write_text("in the way")
+    with locked(process.home):
+        tokens.hold.set()
+        with pytest.raises(RelayError) as raised:
+            await caller
+        assert raised.value.code is ErrorCode.store_failed
+    # The process still has them: nothing is lost, and the old refresh token isn't tried again.
+    assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+    assert tokens.calls == 1
+
+
+async def test_adding_an_account_again_during_its_refresh_loses_nothing(process: Process, tokens: TokenServer) -> None:
+    tokens.hold = asyncio.Event()
+    account = await process.account(tokens.knows("first"))
+    caller = asyncio.create_task(process.refresher.credential(account.id))
+    await tokens.arrived.wait()
+    await process.account("first")
+    await process.store.patch(account.id, AccountChanges(access_token="pasted", label="renamed"))
+    tokens.hold.set()
+    assert (await caller).access_token == "access-of-first-1"
+    kept = process.store.get(account.id)
+    assert (kept.refresh_token, kept.label) == ("first+1", "renamed")
+
+
 async def test_tokens_older_than_the_stored_ones_are_not_adopted(start: Start, tokens: TokenServer) -> None:
     tokens.hold = asyncio.Event()
     async with start() as process:
@@ -283,9 +313,9 @@ async def test_tokens_are_refreshed_ahead_of_their_end(process: Process, tokens:
     task = asyncio.create_task(process.refresher.keep_fresh(0.01, 1000))
     await asyncio.sleep(0.05)
     assert tokens.calls == 1
+    tokens.arrived.clear()
     process.clock.ahead = 2900
-    while tokens.calls < 2:
-        await asyncio.sleep(0.005)
+    await tokens.arrived.wait()
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

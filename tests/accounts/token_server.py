@@ -1,4 +1,4 @@
-"""A token service on loopback that can be told how to behave, and counts. Not the simulator: it is shorter to read here.
+"""A token service on loopback that can be told how to behave, and counts. Shorter to read than the simulator.
 
 strict   a refresh token is good for one use      grace     the one before is good too
 sticky   refresh tokens never change              drop      it rotates, then hangs up without an answer
@@ -28,6 +28,7 @@ class TokenServer:
         self.bodies: list[Mapping[str, Any]] = []
         self.paths: list[str] = []
         self.arrived = asyncio.Event()
+        """Set at every call; for a test to clear and wait for."""
         self.hold: asyncio.Event | None = None
 
     def knows(self, refresh_token: str) -> str:

@@ -1,9 +1,11 @@
 """Who we are to the service: accounts, their tokens, and whose turn it is. Neither client APIs nor the chat.
 
-vault        secrets sealed at rest                      account      the values: an account, a new one, its tokens
-files        private, durable files                      schema       tables, and migrations/ that make them
-database     an engine for SQLite or PostgreSQL          store        accounts on disk and in memory
-spill        tokens the database would not take          oidc         the token services' HTTP
-refresher    one refresh at a time, kept before use      pool         which account serves a request
-environment  the account the AMAZONQ_* variables name
+pool         which account serves a request          refresher    one refresh at a time, kept before use
+environment  the account the variables name          oidc         the token services' HTTP
+store        accounts added, changed, deleted        safekeeping  leases, and tokens kept whatever happens
+identity     what changes in a row, and what not     ledger       the table and its picture in memory
+rows         rows as values: sealed, digested        tallies      counts that wait to be stored
+account      the values all of them speak of         spill        tokens the database would not take
+schema       tables; `migrations/` makes them        database     an engine for SQLite or PostgreSQL
+vault        secrets sealed at rest                  files        private, durable files
 """

@@ -25,6 +25,7 @@ RefusalKind: TypeAlias = Literal["invalid_grant", "invalid_client", "slow_down",
 SOCIAL_ENDPOINT: Final = "https://prod.us-east-1.auth.desktop.kiro.dev/refreshToken"
 _FALLBACK_LIFETIME: Final = 3600.0  # PROTOCOL.md §6.1: what is seen when nothing is said
 _LONGEST_ANSWER: Final = 1 << 20
+_LONGEST_REASON: Final = 300
 _KINDS: Final[Mapping[str, RefusalKind]] = {
     "invalid_grant": "invalid_grant",
     "expired_token": "invalid_grant",
@@ -166,9 +167,8 @@ def _read(host: str, status: int, error_type: str, body: bytes, *, dead_on_401: 
     if kind is None and status >= 500:
         kind = "unreachable"
     told = answer.get("error_description") or answer.get("message") or answer.get("Message")
-    words = [str(word) for word in (error if isinstance(error, str) else name, told) if word]
-    said = f": {', '.join(words)}" if words else "."
-    return Refusal(kind=kind or "refused", message=f"{host} answered {status}{said}")
+    words = ", ".join(str(word)[:_LONGEST_REASON] for word in (error if isinstance(error, str) else name, told) if word)
+    return Refusal(kind=kind or "refused", message=f"{host} answered {status}" + (f": {words}" if words else ""))
 
 
 def _renewal(host: str, answer: Mapping[str, Any]) -> Renewal | Refusal:

@@ -57,6 +57,7 @@ class Refresher:
         owner: str | None = None,
     ) -> None:
         self._store = store
+        self._safekeeping = store.safekeeping
         self._tokens = tokens
         self._clock = clock
         self._owner = owner or secrets.token_hex(8)
@@ -176,7 +177,7 @@ class Refresher:
 
     async def _refresh(self, account_id: str, generation: int, *, refused: bool) -> Account:
         """One flight. It runs to its end whoever waits for it."""
-        while not await self._store.take_lease(account_id, generation, self._owner):
+        while not await self._safekeeping.take_lease(account_id, generation, self._owner):
             account = await self._store.reload(account_id)
             if account.generation != generation:
                 return account
@@ -186,7 +187,7 @@ class Refresher:
         answer = await self._tokens.refresh(account)
         if isinstance(answer, Refusal):
             return await self._given_up(account, answer, refused=refused)
-        kept = await self._store.keep(account, answer)
+        kept = await self._safekeeping.keep(account, answer)
         if kept is None:
             log.warning("tokens changed during a refresh, its own are dropped", account=account_id)
             return await self._store.reload(account_id)
@@ -200,7 +201,7 @@ class Refresher:
             if current.generation != account.generation:
                 return current  # another process refreshed with this very token, and was faster
         try:
-            current = await self._store.refused(
+            await self._safekeeping.refused(
                 account, self._owner, refusal.message, needs_login=dead, access_token_too=dead and refused
             )
         except RelayError as error:

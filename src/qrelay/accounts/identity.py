@@ -1,0 +1,95 @@
+"""What changes in an account's row, and what must not, when credentials are added, added again or changed. No I/O.
+
+An account is named for good by the credentials it was first seen with (DESIGN.md §7). Values are plain text here; None
+empties a column.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Row
+
+from qrelay.accounts.account import DEFAULT_REGION, Account, AccountChanges, NewAccount
+from qrelay.accounts.rows import Rows
+
+Again: TypeAlias = Callable[[Row[Any], NewAccount, str, float], dict[str, Any]]
+"""What changes in a known row when (row, what is named, its digest, now) meet; {} is nothing."""
+
+_TOKENS: Final = frozenset({"refresh_token", "access_token", "expires_at"})
+
+
+def added(new: NewAccount, digest: str, now: float) -> dict[str, Any]:
+    """A new row, but for its id and whether it is the active one."""
+    return _said(new) | {
+        "kind": new.kind or "builder_id",
+        "region": new.region or DEFAULT_REGION,
+        "enabled": new.enabled is not False,
+        "issued_at": _issued(new, now),
+        "identity": digest,
+        "token_digest": digest,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+def added_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str, Any]:
+    """A known row whose credentials are added again by hand.
+
+    Tokens are taken when they are a new log-in, or when those stored are dead or gone. Otherwise the refresh token is
+    the stored one, which may be on its way to the token service just now, or the first one, which is older.
+    """
+    values = _said(new) | {"updated_at": now}
+    known = digest in {row.identity, row.token_digest}
+    if known and row.deleted_at is None and row.state != "needs_login":
+        return {name: value for name, value in values.items() if name not in _TOKENS}
+    values |= {
+        "access_token": new.access_token,
+        "expires_at": new.expires_at,
+        "issued_at": _issued(new, now),
+        "token_digest": digest,
+        "generation": row.generation + 1,
+        "state": "ready",
+        "state_reason": None,
+        "deleted_at": None,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+    if row.deleted_at is not None:
+        values |= {"enabled": new.enabled is not False, "error_count": 0}
+    return values
+
+
+def named_again(row: Row[Any], new: NewAccount, _digest: str, now: float) -> dict[str, Any]:
+    """A known row that variables or a file name: only what nobody rotates may change, and nothing in a deleted one."""
+    changes = {name: value for name, value in _said(new).items() if name in {"profile_arn", "client_secret"}}
+    return changes | {"updated_at": now} if changes and row.deleted_at is None else {}
+
+
+def changed(account: Account, changes: AccountChanges, rows: Rows, now: float) -> dict[str, Any]:
+    """A row changed by hand. Switching an account on forgets its errors."""
+    values = _said(changes) | dict.fromkeys(changes.forget)
+    values["updated_at"] = now
+    if changes.refresh_token is not None:
+        values |= {"access_token": changes.access_token, "generation": account.generation + 1}
+    if changes.refresh_token is not None or changes.access_token is not None:
+        # An access token alone leaves the generation as it is, or the answer of a refresh under way would be dropped.
+        values |= {"issued_at": None, "expires_at": None, "state": "ready", "state_reason": None, "error_count": 0}
+    token = changes.refresh_token or account.refresh_token or changes.access_token
+    if token is not None:
+        values["token_digest"] = rows.digest(changes.client_id or account.client_id, token)
+    if changes.enabled and not account.enabled:
+        values |= {"error_count": 0, "state_reason": None}
+    return values
+
+
+def _issued(new: NewAccount, now: float) -> float | None:
+    return now if new.access_token is not None and new.expires_at is not None else None
+
+
+def _said(values: NewAccount | AccountChanges) -> dict[str, Any]:
+    """The fields that were said."""
+    return {
+        name: value
+        for name in values.__struct_fields__
+        if name != "forget" and (value := getattr(values, name)) is not None
+    }
