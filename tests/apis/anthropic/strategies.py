@@ -28,8 +28,9 @@ def _source(kind: str, **required: st.SearchStrategy[Any]) -> st.SearchStrategy[
     return st.fixed_dictionaries(required).map(lambda members: {"type": kind, **members})
 
 
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
 TEXT = _block("text", {"text": TEXTS}, citations=st.none())
-IMAGE = _block("image", {"source": _source("base64", media_type=st.just("image/png"), data=BASE64)})
+IMAGE = _block("image", {"source": _source("base64", media_type=st.just("image/png"), data=st.just(PNG))})
 DOCUMENT = _block(
     "document",
     {

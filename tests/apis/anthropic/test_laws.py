@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from anthropic.types import Message, MessageCreateParams
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -23,6 +23,7 @@ from .wire import accumulated, as_dict, datas, frames, stream
 SDK_REQUEST: TypeAdapter[Any] = TypeAdapter(MessageCreateParams)
 
 
+@settings(deadline=None)  # how fast a machine is, is no law
 @given(replies())
 def test_the_sdk_makes_of_the_stream_what_the_whole_reply_says(events: list[Event]) -> None:
     streamed = as_dict(accumulated(stream(*events)))
@@ -33,6 +34,7 @@ def test_the_sdk_makes_of_the_stream_what_the_whole_reply_says(events: list[Even
     assert streamed == told
 
 
+@settings(deadline=None)
 @given(replies(), st.lists(st.integers(0, 6), max_size=6))
 def test_how_events_are_split_over_writes_does_not_matter(events: list[Event], sizes: list[int]) -> None:
     writer = Writer("msg_1", "claude-x")
@@ -44,6 +46,7 @@ def test_how_events_are_split_over_writes_does_not_matter(events: list[Event], s
     assert written + writer.feed(rest) + writer.close() == stream(*events)
 
 
+@settings(deadline=None)
 @given(replies(), st.data())
 def test_whatever_was_opened_is_closed_when_a_reply_fails(events: list[Event], data: st.DataObject) -> None:
     writer = Writer("msg_1", "claude-x")
@@ -58,6 +61,7 @@ def test_whatever_was_opened_is_closed_when_a_reply_fails(events: list[Event], d
     assert "message_stop" not in names
 
 
+@settings(deadline=None)
 @given(bodies())
 def test_what_the_sdk_lets_a_program_send_is_read(body: dict[str, Any]) -> None:
     SDK_REQUEST.validate_python(body)
@@ -71,6 +75,7 @@ def test_what_the_sdk_lets_a_program_send_is_read(body: dict[str, Any]) -> None:
     read_count(json.dumps(body, ensure_ascii=False).encode())
 
 
+@settings(deadline=None)
 @given(noise() | st.binary())
 def test_nonsense_is_read_or_refused(body: dict[str, Any] | bytes) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()

@@ -359,8 +359,8 @@ def test_a_failure_before_any_block_is_one_event() -> None:
 @pytest.mark.parametrize("inputs", [[], ["{"], ['{"command": "rm -rf /tmp/a']])
 def test_a_tool_use_that_was_cut_can_not_be_run(inputs: list[str]) -> None:
     """Some clients read an empty input as one without arguments."""
-    sse = _failed(ToolUseStart("tooluse_1", "Bash"), *map(ToolInputDelta, inputs))
-    told = "".join(data["delta"]["partial_json"] for data in datas(sse, "content_block_delta"))
+    sse = _failed(*TOOL, ToolUseStart("tooluse_2", "Bash"), *map(ToolInputDelta, inputs))
+    told = "".join(data["delta"]["partial_json"] for data in datas(sse, "content_block_delta") if data["index"] == 1)
     assert told
     with pytest.raises(json.JSONDecodeError):
         json.loads(told)

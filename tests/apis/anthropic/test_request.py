@@ -292,11 +292,13 @@ def test_a_block_that_nobody_knows_fails_nothing_and_is_reported(block: Body) ->
         messages=[
             {"role": "user", "content": [block, hi]},
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [block, hi]}]},
+            {"role": "user", "content": [{"type": "document", "source": {"type": "content", "content": [block, hi]}}]},
         ],
     )
     assert call.conversation.system == ("hi",)
     assert call.conversation.turns[0].parts == (Text("hi"),)
     assert call.conversation.turns[1].parts == (ToolResult("1", (Text("hi"),)),)
+    assert call.conversation.turns[2].parts == (Text("hi"),)
     assert {name.partition(".")[0] for name in call.ignored} == {"system", "messages"}
 
 
@@ -485,6 +487,20 @@ def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(RelayError) as caught:
         read_bytes(body)
     assert caught.value.code is ErrorCode.request_invalid
+
+
+@pytest.mark.parametrize("depth", range(100, 1100, 50))
+def test_however_deep_a_request_is_nested_it_is_read_or_refused(depth: int) -> None:
+    """How deep is too deep differs between the decoder and what reads after it."""
+    nested = "[" * depth + "]" * depth
+    block = f'{{"type":"odd_tool_result","content":{nested}}}'
+    body = f'{{"model":"m","max_tokens":9,"messages":[{{"role":"user","content":[{block}]}}]}}'
+    try:
+        call = read_bytes(body.encode())
+    except RelayError as error:
+        assert error.code is ErrorCode.request_invalid  # noqa: PT017 -- or nothing is raised at all
+    else:
+        assert call.conversation.turns[0].parts == (Text(f"odd_tool_result: {nested}"),)
 
 
 def test_half_an_emoji_fails_nothing() -> None:
