@@ -227,10 +227,10 @@ class _Connection(asyncio.Protocol):
                         self._transport.write(b"0\r\n\r\n")
                 case _:
                     assert_never(act)
-        if not (script and isinstance(script[-1], End)):
-            self._transport.close()
-            return True
-        return False
+        if self._end is not None or (script and isinstance(script[-1], End)):
+            return False
+        self._transport.close()
+        return True
 
     async def _send(self, act: Send, exchange: Exchange) -> None:
         size = act.per_write or len(act.data) or 1
