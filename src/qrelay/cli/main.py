@@ -123,7 +123,7 @@ def qrelay(
 def run() -> NoReturn:
     """What `qrelay` on the command line calls."""
     try:
-        app()
+        app(prog_name="qrelay")
     except SettingsRefused as refused:
         _leave(REFUSED, refused.message, refused.remedies)
     except Failed as failed:

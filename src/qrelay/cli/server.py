@@ -132,6 +132,8 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn would leave the app's own end out: the store is closed all the same
+            await self.lifespan.shutdown()
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:

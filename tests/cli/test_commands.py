@@ -1,0 +1,54 @@
+"""What the short commands say, and with which exit code."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.process import Command
+
+Commands = Callable[..., Command]
+
+
+def test_wrong_usage_is_2(command: Commands) -> None:
+    for words in (["nonsense"], ["serve", "--port", "x"], ["serve", "--port", "70000"], []):
+        done = command()(*words)
+        assert (done.code, done.out) == (2, ""), words
+        assert "Usage: qrelay" in done.err
+        assert "Traceback" not in done.err
+
+
+def test_version(command: Commands) -> None:
+    assert command()("--version").out.startswith("qrelay 0.")
+
+
+def test_settings_and_their_sources(command: Commands) -> None:
+    qrelay = command(PORT="8123", OPENAI_KEYS="canary-key")
+    (qrelay.folder / ".env").write_text("QRELAY_ADMIN_SECRET=canary-admin\n")
+    done = qrelay("settings")
+    rows = {row[0]: row[1:] for line in done.out.splitlines() if (row := line.split(maxsplit=2))}
+    assert done.code == 0
+    assert rows["QRELAY_PORT"] == ["8123", "PORT"]
+    assert rows["QRELAY_API_KEYS"] == ["********", "OPENAI_KEYS"]
+    assert rows["QRELAY_ADMIN_SECRET"] == ["********", "QRELAY_ADMIN_SECRET in .env"]
+    assert rows["QRELAY_HOST"] == ["127.0.0.1", "default"]
+    assert "canary" not in done.out + done.err
+
+
+@pytest.mark.parametrize("words", [["settings"], ["serve"], ["demo"]])
+def test_a_wrong_setting_is_78(command: Commands, words: list[str]) -> None:
+    done = command(PORT="many")(*words)
+    assert (done.code, done.out) == (78, "")
+    assert done.err.startswith("qrelay: PORT can't be used: ")
+    assert "Traceback" not in done.err
+
+
+def test_no_health_without_a_server(command: Commands) -> None:
+    done = command(QRELAY_PORT="1")("health")
+    assert done.code == 1
+    assert done.err == "qrelay: Nothing answers on http://127.0.0.1:1.\n  Start it with: qrelay serve\n"
+
+
+def test_health_wants_an_address(command: Commands) -> None:
+    done = command()("health", "--url", "canary")
+    assert done.code == 1
+    assert "not an address" in done.err
