@@ -1,5 +1,6 @@
 """Replies of the whole gateway, over real sockets, read by the official clients and validated by their own types."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,21 @@ async def test_silence_is_filled_with_pings(tmp_path: Path) -> None:
         relay.sim.next("silence", times=2)
         assert "event: ping" in (await relay.messages(stream=True)).text
         assert "\n: ping" in (await relay.chat(stream=True)).text
+
+
+COUNTS = captures.of("/v1/messages/count_tokens")
+
+
+async def test_tokens_are_counted_here_many_at_once(relay: Bench) -> None:
+    assert COUNTS
+    bodies = [COUNTS[name] for name in COUNTS] * 25
+    answers = await asyncio.gather(
+        *(relay.http.post("/v1/messages/count_tokens?beta=true", json=body) for body in bodies[:50])
+    )
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(answer.json()["input_tokens"] > 0 for answer in answers)
+    async with anthropic.AsyncAnthropic(base_url=relay.url, api_key="any", _strict_response_validation=True) as client:
+        few = await client.messages.count_tokens(model="m", messages=[{"role": "user", "content": "hi"}])
+        more = await client.messages.count_tokens(model="m", messages=[{"role": "user", "content": "hi " * 100}])
+        assert few.input_tokens < more.input_tokens
+    assert all(request.operation == "CreateToken" for request in relay.sim.requests)

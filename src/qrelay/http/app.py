@@ -29,7 +29,7 @@ from qrelay.apis.dialect import Dialect
 from qrelay.apis.openai_chat import CHAT
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, models, probes
+from qrelay.http import accounts, count_tokens, models, probes
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors
@@ -133,7 +133,11 @@ class App:
                 for path, dialect in DIALECTS.items()
             }
         )
-        routes: list[BaseRoute] = [*probes.routes(store), *models.routes(gateway, self._doors, new_id)]
+        routes: list[BaseRoute] = [
+            *probes.routes(store),
+            *models.routes(gateway, self._doors, new_id),
+            *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
+        ]
         if settings.console:
             routes += accounts.routes(store, refresher)
         self._rest.router.routes[:] = routes

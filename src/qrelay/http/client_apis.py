@@ -141,13 +141,14 @@ class _Exchange:
         await self._start(200, [*_SSE, *self._headers(call, reply.served)])
         self._writer = writer
         self._timer = self._loop.call_later(self._ping_seconds, self._ping_if_silent)
-        await self._write(writer.start() + writer.feed(reply.head))
-        self._note(reply.head)
+        data = writer.start() + writer.feed(reply.head)
+        events = reply.head
         while not reply.ended:
+            await self._write(data)
             events = await reply.next()
-            self._note(events)
-            await self._write(writer.feed(events))
-        await self._end(writer.close())
+            data = writer.feed(events)
+        self._note(events)
+        await self._end(data + writer.close())
 
     def _note(self, events: list[Event]) -> None:
         if events and isinstance(events[-1], Finish):

@@ -1,0 +1,32 @@
+"""`POST /v1/messages/count_tokens`: an estimate made here, without a call to the service, beside the event loop."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qrelay.apis.anthropic import read_count
+from qrelay.errors import RelayError
+from qrelay.http.body import ClientLeft, read_body
+from qrelay.http.doors import Doors
+from qrelay.http.models import error_response
+from qrelay.tokens import count_conversation
+
+
+def routes(doors: Doors, max_body: int, new_id: Callable[[], str]) -> list[Route]:
+    async def count(request: Request) -> Response:
+        request_id = f"req_{new_id()}"
+        try:
+            doors.check_client(request.scope)
+            conversation = read_count(await read_body(request.scope, request.receive, max_body))
+        except RelayError as error:
+            return error_response(error, "anthropic", request_id)
+        except ClientLeft:
+            return Response(status_code=499)
+        tokens = await asyncio.to_thread(count_conversation, conversation)
+        return JSONResponse({"input_tokens": tokens}, headers={"request-id": request_id})
+
+    paths = ("/v1/messages/count_tokens", "/messages/count_tokens", "/v1/v1/messages/count_tokens")
+    return [Route(path, count, methods=["POST"]) for path in paths]
