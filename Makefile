@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Debian's python3 comes without the means to put pip into a new environment; its own pip can fill one all the same.
 PIP = $$($(BIN)/python -c 'import pip' 2>/dev/null && echo $(BIN)/python -m pip || \
-	echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check -q
+	echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check -qq
 INSTALL = $(PIP) install --no-input --require-hashes
 
 # Each part is told, and the last word is pytest's: what failed before it still fails the whole.
