@@ -4,6 +4,7 @@ import hashlib
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from boto3.session import Session  # pyright: ignore[reportMissingTypeStubs] -- 
 from botocore import UNSIGNED  # pyright: ignore[reportMissingTypeStubs] -- has none
 from botocore.config import Config  # pyright: ignore[reportMissingTypeStubs] -- has none
 
-from qrelay.simulator.oidc import BUILDER_ID, DEVICE_GRANT, ERRORS, Login
+from qrelay.simulator.oauth_errors import ERRORS
+from qrelay.simulator.oidc import BUILDER_ID, DEVICE_GRANT, Login
 from qrelay.simulator.server import Simulator
 
 MakeClient = Callable[[str], Any]
@@ -266,6 +268,15 @@ class TestRotation:
     def test_lifetime_is_told(self, connect: MakeClient) -> None:
         with Simulator.serve_in_thread(token_lifetime=77) as sim:
             assert refresh(connect(sim.url), sim.add_account())["expiresIn"] == 77
+
+
+def test_refreshes_in_flight_are_counted() -> None:
+    with Simulator.serve_in_thread(token_delay=0.05) as sim:
+        with ThreadPoolExecutor(3) as pool:
+            for call in [pool.submit(httpx.post, f"{sim.url}/token", json={}, trust_env=False) for _ in range(3)]:
+                assert call.result().status_code == 401
+        assert sim.oidc.most_in_flight > 1
+        assert sim.oidc.in_flight == 0
 
 
 class TestRegions:

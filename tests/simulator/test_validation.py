@@ -9,7 +9,8 @@ import pytest
 
 from qrelay.simulator.model import is_signed, sign
 from qrelay.simulator.server import Simulator
-from qrelay.simulator.validation import Limits, Violation, check
+from qrelay.simulator.validation import Limits, check
+from qrelay.simulator.violation import Violation
 
 from .asking import Caller, assistant, request, result, tool, tool_round, use, user
 
@@ -161,6 +162,13 @@ BROKEN: dict[str, tuple[Body, str, str]] = {
     "17 wide": (
         with_images(image(PNG[:16] + (8001).to_bytes(4, "big") * 2)), "image_dimension", "IMAGE_DIMENSION_EXCEEDED",
     ),
+    "17 wide jpeg": (
+        with_images(
+            image(b"\xff\xd8\xff\xe0\x00\x04\x00\x00\xff\xc0\x00\x11\x08" + (8001).to_bytes(2, "big") * 2, "jpeg")
+        ),
+        "image_dimension",
+        "IMAGE_DIMENSION_EXCEEDED",
+    ),
     "17 not base64": (with_images({"format": "png", "source": {"bytes": "no base64!"}}), "image_base64", INVALID),
     "17 data url": (
         with_images({"format": "png", "source": {"bytes": "data:image/png;base64,AAAA"}}), "image_base64", INVALID,
@@ -271,6 +279,17 @@ def test_what_is_accepted(case: str) -> None:
 def test_a_rule_can_be_left_out() -> None:
     body, rule, _ = BROKEN["11 empty required"]
     assert broken_rule(body, Limits(without=frozenset({rule}))) is None
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "accepted"),
+    [("KiroIDE-6a1b2c3d", False), ("x KiroIDE-0.11.4-6a1b2c3d", True), ("qrelay/1.0", True), ("", True)],
+)
+def test_user_agents_that_shorten_the_history(user_agent: str, accepted: bool) -> None:
+    body = request(*[user(), assistant()] * 100, user())
+    violation = check(body, 100, user_agent=user_agent)
+    assert (violation is None) is accepted
+    assert violation is None or violation.rule == "history_length"
 
 
 def test_send_message_has_members_of_its_own() -> None:

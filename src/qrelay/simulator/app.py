@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from qrelay.simulator import control, pages, steering
 from qrelay.simulator.chat import ChatAnswer, Refused
 from qrelay.simulator.errors import UNKNOWN_OPERATION, Placement, ServiceError
-from qrelay.simulator.oidc import Oidc, OidcError
+from qrelay.simulator.oauth_errors import OidcError
+from qrelay.simulator.oidc import Oidc
 from qrelay.simulator.player import error_answer
 from qrelay.simulator.recording import record
 from qrelay.simulator.service import RecordedRequest, Service
@@ -125,17 +126,19 @@ class Routes:
 
     async def _token(self, request: Request) -> Response:
         recorded = await record(self._service, request, "CreateToken", "oidc")
-        if self._service.options.token_delay:
-            await asyncio.sleep(self._service.options.token_delay)
+        await self._hold()
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             form = dict(parse_qsl(recorded.raw.decode("latin-1")))
             return self._logged_in(recorded, lambda: self._oidc.external_token(form))
         return self._logged_in(recorded, lambda: self._oidc.token(recorded.members, _region(request)))
 
+    async def _hold(self) -> None:
+        with self._oidc.flight():
+            await asyncio.sleep(self._service.options.token_delay)
+
     async def _social(self, request: Request) -> Response:
         recorded = await record(self._service, request, "SocialRefresh", "oidc")
-        if self._service.options.token_delay:
-            await asyncio.sleep(self._service.options.token_delay)
+        await self._hold()
         answer = self._oidc.social_refresh(recorded.members)
         if answer is None:
             recorded.refusal = "social_token_dead"

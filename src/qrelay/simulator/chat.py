@@ -17,10 +17,11 @@ from starlette.types import Receive, Scope, Send
 
 from qrelay.simulator import model, models, schema
 from qrelay.simulator import scenario as play
+from qrelay.simulator.counting import count_tokens
 from qrelay.simulator.errors import CATALOGUE, Placement, ServiceError
 from qrelay.simulator.player import EVENT_STREAM, Line, error_answer, play_steps, watched
 from qrelay.simulator.service import Account, RecordedRequest, Service
-from qrelay.simulator.validation import check, count_tokens
+from qrelay.simulator.validation import check
 
 CREDITS_PER_TOKEN = 0.00005
 ChatRequest: TypeAlias = schema.GenerateAssistantResponseRequest | schema.SendMessageRequest
@@ -206,7 +207,12 @@ def _validated(service: Service, recorded: RecordedRequest) -> ChatRequest:
     send_message = recorded.operation == "SendMessage"
     options = service.options
     violation = check(
-        recorded.body, len(recorded.raw), send_message=send_message, limits=options.limits, signed=model.is_signed
+        recorded.body,
+        len(recorded.raw),
+        send_message=send_message,
+        limits=options.limits,
+        signed=model.is_signed,
+        user_agent=recorded.headers.get("user-agent", ""),
     )
     if violation is not None:
         recorded.violation = violation

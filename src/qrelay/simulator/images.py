@@ -41,11 +41,24 @@ def format_of(raw: bytes) -> str | None:
 
 
 def dimensions(raw: bytes, form: str) -> tuple[int, int]:
-    """Width and height in pixels; (0, 0) where the bytes don't say it at a fixed place (JPEG, the lossy WebPs)."""
+    """Width and height in pixels; (0, 0) if the bytes don't say it where they should, and for the simpler WebPs."""
     if form == "png" and len(raw) >= 24:
         return int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big")
     if form == "gif" and len(raw) >= 10:
         return int.from_bytes(raw[6:8], "little"), int.from_bytes(raw[8:10], "little")
     if form == "webp" and raw[12:16] == b"VP8X" and len(raw) >= 30:
         return int.from_bytes(raw[24:27], "little") + 1, int.from_bytes(raw[27:30], "little") + 1
+    if form == "jpeg":
+        return _jpeg_dimensions(raw)
+    return 0, 0
+
+
+def _jpeg_dimensions(raw: bytes) -> tuple[int, int]:
+    """From the start-of-frame segment: marker C0 to CF but for three; length, precision, height, width."""
+    at = 2
+    while at + 9 <= len(raw) and raw[at] == 0xFF:
+        marker = raw[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(raw[at + 7 : at + 9], "big"), int.from_bytes(raw[at + 5 : at + 7], "big")
+        at += 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
     return 0, 0

@@ -1,61 +1,24 @@
 """The log-in side: AWS SSO OIDC, Kiro's social log-in and an external identity provider (PROTOCOL.md §6). No HTTP.
 
-    register -> client        device_authorization -> device code -> (a person approves) -> token
-                              authorize -> code, with PKCE                               -> token
-                                                                        refresh token    -> token, rotated
-
-A *family* is every token that came from one log-in; using a refresh token twice ends it when rotation is strict.
+register -> client        device_authorization -> device code -> (a person approves) -> token
+authorize -> code, with PKCE                               -> token
+refresh token    -> token, rotated
 """
 
 import hashlib
 from base64 import urlsafe_b64encode
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from qrelay.simulator.oauth_errors import OidcError
+from qrelay.simulator.rotation import Families, Family
 from qrelay.simulator.service import Account, AccountKind, Login, Service
 
 BUILDER_ID = "https://view.awsapps.com/start"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-
-ERRORS: dict[str, tuple[str, int]] = {
-    "authorization_pending": ("AuthorizationPendingException", 400),
-    "slow_down": ("SlowDownException", 400),
-    "expired_token": ("ExpiredTokenException", 400),
-    "invalid_grant": ("InvalidGrantException", 400),
-    "invalid_client": ("InvalidClientException", 401),
-    "unauthorized_client": ("UnauthorizedClientException", 400),
-    "unsupported_grant_type": ("UnsupportedGrantTypeException", 400),
-    "invalid_scope": ("InvalidScopeException", 400),
-    "invalid_request": ("InvalidRequestException", 400),
-    "access_denied": ("AccessDeniedException", 400),
-    "invalid_client_metadata": ("InvalidClientMetadataException", 400),
-    "invalid_redirect_uri": ("InvalidRedirectUriException", 400),
-    "invalid_request_region": ("InvalidRequestRegionException", 400),
-    "server_error": ("InternalServerException", 500),
-}
-"""The body's `error`, its exception and status (PROTOCOL.md §6.1). The region's error says `invalid_request`."""
-
-
-class OidcError(Exception):
-    def __init__(self, code: str, description: str, **more: str) -> None:
-        super().__init__(f"{code}: {description}")
-        self.code = code
-        self.description = description
-        self.more = more
-
-    @property
-    def type(self) -> str:
-        return ERRORS[self.code][0]
-
-    @property
-    def status(self) -> int:
-        return ERRORS[self.code][1]
-
-    def body(self) -> dict[str, str]:
-        error = "invalid_request" if self.code == "invalid_request_region" else self.code
-        return {"error": error, "error_description": self.description, **self.more}
-
 
 Decision: TypeAlias = Literal["pending", "approved", "denied"]
 
@@ -91,24 +54,6 @@ class Code:
     used: bool = False
 
 
-@dataclass(kw_only=True)
-class Family:
-    """What came from one log-in. `client_id` is None for the social and external ones."""
-
-    client_id: str | None
-    account: Account
-    dead: bool = False
-    previous: str | None = None
-    answered: dict[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(kw_only=True)
-class RefreshToken:
-    family: Family
-    expires_at: float
-    used: bool = False
-
-
 class Oidc:
     """One region's worth of log-in state, or all of them: a client registered under a region is known only there."""
 
@@ -117,9 +62,21 @@ class Oidc:
         self.clients: dict[str, Client] = {}
         self.devices: dict[str, Device] = {}
         self.codes: dict[str, Code] = {}
-        self.refresh_tokens: dict[str, RefreshToken] = {}
+        self.families = Families(service)
         self.token_calls: Counter[str] = Counter()
         self.next_errors: deque[str] = deque()
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    @contextmanager
+    def flight(self) -> Generator[None]:
+        """Around one call of `/token`: a client that refreshes one at a time never has two in flight."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
 
     # --- clients ------------------------------------------------------------------------------------------------------
 
@@ -235,7 +192,7 @@ class Oidc:
             raise OidcError("invalid_grant", "Invalid grant provided")
         match body.get("grantType"):
             case "refresh_token":
-                return self._refresh(str(body.get("refreshToken")), client.client_id)
+                return self.families.refresh(str(body.get("refreshToken")), client.client_id)
             case "authorization_code":
                 return self._by_code(body, client)
             case grant if grant == DEVICE_GRANT:
@@ -260,7 +217,7 @@ class Oidc:
                 raise OidcError("slow_down", "Polled faster than the interval")
             raise OidcError("authorization_pending", "Nobody has said yes yet")
         device.used = True
-        return self._issue(Family(client_id=client.client_id, account=device.account))
+        return self.families.issue(Family(client_id=client.client_id, account=device.account))
 
     def _by_code(self, body: dict[str, Any], client: Client) -> dict[str, Any]:
         code = self.codes.get(str(body.get("code")))
@@ -275,50 +232,7 @@ class Oidc:
         ):
             raise OidcError("invalid_grant", "Invalid authorization code provided")
         code.used = True
-        return self._issue(Family(client_id=client.client_id, account=code.account))
-
-    def _refresh(self, token: str, client_id: str | None) -> dict[str, Any]:
-        known = self.refresh_tokens.get(token)
-        if known is None or known.family.dead or known.family.client_id != client_id:
-            raise OidcError("invalid_grant", "Invalid refresh token provided")
-        if known.expires_at <= self._service.now():
-            raise OidcError("invalid_grant", "Invalid refresh token provided")
-        family = known.family
-        rotation = self._service.options.rotation
-        if known.used:
-            if rotation == "grace" and family.previous == token:
-                return family.answered
-            self._end(family)
-            raise OidcError("invalid_grant", "Invalid refresh token provided")
-        if rotation == "none":
-            answer = self._answer(family, token)
-            del answer["refreshToken"]
-            return answer
-        known.used = True
-        answer = self._issue(family)
-        family.previous, family.answered = token, answer
-        return answer
-
-    def _end(self, family: Family) -> None:
-        family.dead = True
-        for access in self._service.access_tokens.values():
-            holder = self.refresh_tokens.get(access.refresh_token or "")
-            if holder is not None and holder.family is family:
-                access.expires_at = float("-inf")
-
-    def _issue(self, family: Family) -> dict[str, Any]:
-        token = "aorAAAAAG" + self._service.new_id(32)
-        ends = self._service.now() + self._service.options.refresh_lifetime
-        self.refresh_tokens[token] = RefreshToken(family=family, expires_at=ends)
-        return self._answer(family, token)
-
-    def _answer(self, family: Family, refresh_token: str) -> dict[str, Any]:
-        return {
-            "accessToken": self._service.issue(family.account, refresh_token),
-            "tokenType": "Bearer",
-            "expiresIn": self._service.options.token_lifetime,
-            "refreshToken": refresh_token,
-        }
+        return self.families.issue(Family(client_id=client.client_id, account=code.account))
 
     # --- other identities ---------------------------------------------------------------------------------------------
 
@@ -326,7 +240,7 @@ class Oidc:
         """Kiro's `/refreshToken` (PROTOCOL.md §6.2); None is its 401."""
         self.token_calls["social"] += 1
         try:
-            answer = self._refresh(str(body.get("refreshToken")), None)
+            answer = self.families.refresh(str(body.get("refreshToken")), None)
         except OidcError:
             return None
         account = self._service.access_tokens[answer["accessToken"]].account
@@ -340,7 +254,7 @@ class Oidc:
             raise OidcError(self.next_errors.popleft(), "as the test asked")
         if form.get("grant_type") != "refresh_token":
             raise OidcError("unsupported_grant_type", "grant_type must be refresh_token")
-        answer = self._refresh(form.get("refresh_token", ""), form.get("client_id"))
+        answer = self.families.refresh(form.get("refresh_token", ""), form.get("client_id"))
         told = {"access_token": answer["accessToken"], "expires_in": answer["expiresIn"], "token_type": "Bearer"}
         if "refreshToken" in answer:
             told["refresh_token"] = answer["refreshToken"]
@@ -350,7 +264,7 @@ class Oidc:
         """A log-in as if the person had gone through it; the access token is fresh."""
         social = account.kind == "social"
         client = None if social else self.add_client(region)
-        answer = self._issue(Family(client_id=client.client_id if client else None, account=account))
+        answer = self.families.issue(Family(client_id=client.client_id if client else None, account=account))
         return Login(
             account=account,
             client_id=client.client_id if client else "",

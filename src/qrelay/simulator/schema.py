@@ -209,3 +209,14 @@ class SendMessageRequest(Strict):
     profileArn: Maybe[ProfileArn] = UNSET
     source: Maybe[Origin] = UNSET
     dryRun: Maybe[bool] = UNSET
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def context_of(message: UserInputMessage) -> UserInputMessageContext:
+    return given(message.userInputMessageContext, UserInputMessageContext())
+
+
+def given(member: T | UnsetType, otherwise: T) -> T:
+    return otherwise if member is UNSET else member

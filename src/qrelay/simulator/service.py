@@ -14,7 +14,8 @@ from msgspec import Struct
 from qrelay.simulator.errors import Placement
 from qrelay.simulator.models import Tier
 from qrelay.simulator.scenario import Scenario, Tail, refusal
-from qrelay.simulator.validation import Limits, Style, Violation
+from qrelay.simulator.validation import Limits
+from qrelay.simulator.violation import Style, Violation
 
 AccountKind: TypeAlias = Literal["builder_id", "identity_center", "social", "external_idp", "api_key"]
 Rotation: TypeAlias = Literal["strict", "grace", "none"]

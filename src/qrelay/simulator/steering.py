@@ -22,7 +22,8 @@ from starlette.routing import Route
 from qrelay.simulator.errors import CATALOGUE
 from qrelay.simulator.models import Tier
 from qrelay.simulator.named import SCENARIOS
-from qrelay.simulator.oidc import ERRORS, Oidc
+from qrelay.simulator.oauth_errors import ERRORS
+from qrelay.simulator.oidc import Oidc
 from qrelay.simulator.scenario import Scenario, check_names
 from qrelay.simulator.service import AccountKind, Service
 
