@@ -78,7 +78,7 @@ async def test_a_caller_who_leaves_loses_no_token(start: Start, tokens: TokenSer
     async with start() as process:
         account = await process.account(tokens.knows("first"))
         caller = asyncio.create_task(process.refresher.credential(account.id))
-        await tokens.arrived.wait()
+        await tokens.asked()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
@@ -140,23 +140,45 @@ async def test_the_access_token_of_a_dead_log_in_serves_to_its_end(process: Proc
     assert raised.value.code is ErrorCode.account_expired
 
 
+def lose_leases(home: Path) -> None:
+    """As if their holder had been stopped for longer than they last."""
+    with closing(sqlite3.connect(home / "qrelay.sqlite3")) as database:
+        database.execute("UPDATE accounts SET lease_until = 0")
+        database.commit()
+
+
 async def test_a_token_another_process_rotated_is_not_dead(start: Start, tokens: TokenServer) -> None:
     async with start() as slow, start() as fast:
         account = await fast.account(tokens.knows("first"))
+        stale = await fast.refresher.credential(account.id)
         await slow.store.reload(account.id)
-        # The slow one holds the lease and is stopped; its lease runs out and the fast one refreshes.
+        await tokens.asked()
         tokens.hold = asyncio.Event()
-        late = asyncio.create_task(slow.refresher.credential(account.id))
-        await tokens.arrived.wait()
+        late = asyncio.create_task(slow.refresher.renew(stale))
+        await tokens.asked()
         hold, tokens.hold = tokens.hold, None
-        with closing(sqlite3.connect(fast.home / "qrelay.sqlite3")) as database:
-            database.execute("UPDATE accounts SET lease_until = 0")
-            database.commit()
-        newer = await fast.refresher.credential(account.id)
+        lose_leases(fast.home)
+        newer = await fast.refresher.renew(stale)
         hold.set()
         assert await late == newer
         assert (await fast.store.reload(account.id)).state == "ready"
-        assert tokens.calls == 2
+        assert tokens.calls == 3
+
+
+async def test_an_answer_that_comes_too_late_overwrites_nothing(start: Start, tokens: TokenServer) -> None:
+    tokens.mode = "grace"
+    async with start() as slow, start() as fast:
+        account = await fast.account(tokens.knows("first"))
+        await slow.store.reload(account.id)
+        tokens.hold_answer = asyncio.Event()
+        late = asyncio.create_task(slow.refresher.credential(account.id))
+        await tokens.asked()
+        hold, tokens.hold_answer = tokens.hold_answer, None
+        lose_leases(fast.home)
+        newer = await fast.refresher.credential(account.id)
+        hold.set()
+        assert await late == newer
+        assert (await fast.store.reload(account.id)).refresh_token == "first+2"
 
 
 @pytest.mark.parametrize("mode", ["down", "html", "drop"])
@@ -220,7 +242,7 @@ async def test_tokens_the_database_refuses_wait_in_a_sealed_file(start: Start, t
     async with start() as process:
         account = await process.account(tokens.knows("first"))
         caller = asyncio.create_task(process.refresher.credential(account.id))
-        await tokens.arrived.wait()
+        await tokens.asked()
         with locked(process.home):
             tokens.hold.set()
             assert (await caller).access_token == "access-of-first-1"
@@ -250,7 +272,7 @@ async def test_tokens_that_can_be_kept_nowhere_are_not_used(process: Process, to
     tokens.hold = asyncio.Event()
     account = await process.account(tokens.knows("first"))
     caller = asyncio.create_task(process.refresher.credential(account.id))
-    await tokens.arrived.wait()
+    await tokens.asked()
     (process.home / "spill").write_text("in the way")
     with locked(process.home):
         tokens.hold.set()
@@ -266,7 +288,7 @@ async def test_adding_an_account_again_during_its_refresh_loses_nothing(process:
     tokens.hold = asyncio.Event()
     account = await process.account(tokens.knows("first"))
     caller = asyncio.create_task(process.refresher.credential(account.id))
-    await tokens.arrived.wait()
+    await tokens.asked()
     await process.account("first")
     await process.store.patch(account.id, AccountChanges(access_token="pasted", label="renamed"))
     tokens.hold.set()
@@ -280,7 +302,7 @@ async def test_tokens_older_than_the_stored_ones_are_not_adopted(start: Start, t
     async with start() as process:
         account = await process.account(tokens.knows("first"))
         caller = asyncio.create_task(process.refresher.credential(account.id))
-        await tokens.arrived.wait()
+        await tokens.asked()
         with locked(process.home):
             tokens.hold.set()
             await caller
@@ -297,7 +319,7 @@ async def test_a_delete_during_a_refresh_stays_a_delete(process: Process, tokens
     tokens.hold = asyncio.Event()
     account = await process.account(tokens.knows("first"))
     caller = asyncio.create_task(process.refresher.credential(account.id))
-    await tokens.arrived.wait()
+    await tokens.asked()
     await process.store.delete(account.id)
     tokens.hold.set()
     with pytest.raises(RelayError) as raised:
@@ -309,13 +331,13 @@ async def test_a_delete_during_a_refresh_stays_a_delete(process: Process, tokens
 async def test_tokens_are_refreshed_ahead_of_their_end(process: Process, tokens: TokenServer) -> None:
     account = await process.account(tokens.knows("first"))
     await process.refresher.credential(account.id)
+    await tokens.asked()
     process.clock.ahead = 2000  # left: 1600 s; the lead is 800 to 1200 s
     task = asyncio.create_task(process.refresher.keep_fresh(0.01, 1000))
     await asyncio.sleep(0.05)
     assert tokens.calls == 1
-    tokens.arrived.clear()
     process.clock.ahead = 2900
-    await tokens.arrived.wait()
+    await tokens.asked()
     await asyncio.sleep(0.05)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -339,7 +361,7 @@ async def test_stopping_finishes_the_refresh_under_way(start: Start, tokens: Tok
     async with start() as process:
         account = await process.account(tokens.knows("first"))
         background = asyncio.create_task(process.refresher.keep_fresh(60, 600))
-        await tokens.arrived.wait()
+        await tokens.asked()
         background.cancel()
         with pytest.raises(asyncio.CancelledError):
             await background

@@ -27,22 +27,28 @@ class TokenServer:
         self.refusal: web.Response | None = None
         self.bodies: list[Mapping[str, Any]] = []
         self.paths: list[str] = []
-        self.arrived = asyncio.Event()
-        """Set at every call; for a test to clear and wait for."""
         self.hold: asyncio.Event | None = None
+        self.hold_answer: asyncio.Event | None = None
+        self._arrived = asyncio.Event()
 
     def knows(self, refresh_token: str) -> str:
         """Make a token the current one of its family, which is its name."""
         self.current[refresh_token] = refresh_token
         return refresh_token
 
+    async def asked(self) -> None:
+        """Wait for the next call, or the first one if none has come."""
+        async with asyncio.timeout(20):
+            await self._arrived.wait()
+        self._arrived.clear()
+
     async def answer(self, request: web.Request) -> web.Response:
-        self.calls += 1
+        call = self.calls = self.calls + 1
         self.paths.append(request.path)
         form = request.content_type == "application/x-www-form-urlencoded"
         body: Mapping[str, Any] = dict(await request.post()) if form else msgspec.json.decode(await request.read())
         self.bodies.append(body)
-        self.arrived.set()
+        self._arrived.set()
         if self.hold is not None:
             await self.hold.wait()
         if self.refusal is not None:
@@ -60,14 +66,16 @@ class TokenServer:
         if used not in good:
             return refusal(400, "invalid_grant", "InvalidGrantException", "Invalid refresh token provided")
         if self.mode != "sticky":
-            self.before[family], self.current[family] = used, f"{family}+{self.calls}"
+            self.before[family], self.current[family] = used, f"{family}+{call}"
         if self.mode == "drop":
             assert request.transport is not None
             request.transport.abort()
-        access = f"access-of-{family}-{self.calls}"
+        if self.hold_answer is not None:
+            await self.hold_answer.wait()
+        access = f"access-of-{family}-{call}"
         if form:
             return web.json_response({"access_token": access, "expires_in": self.expires_in})
-        rotated = {} if self.mode == "sticky" else {"refreshToken": self.current[family]}
+        rotated = {} if self.mode == "sticky" else {"refreshToken": f"{family}+{call}"}
         return web.json_response(
             {"accessToken": access, "tokenType": "Bearer", "expiresIn": self.expires_in, **rotated}
         )
@@ -93,6 +101,7 @@ async def serve() -> AsyncGenerator[TokenServer]:
     try:
         yield server
     finally:
-        if server.hold is not None:
-            server.hold.set()
+        for hold in (server.hold, server.hold_answer):
+            if hold is not None:
+                hold.set()
         await runner.cleanup()
