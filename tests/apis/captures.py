@@ -12,6 +12,6 @@ def of(path: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(CAPTURES.glob("*/*.json")):
         capture = json.loads(file.read_text())
-        if capture["path"].partition("?")[0] == path:
+        if capture["method"] == "POST" and capture["path"].partition("?")[0] == path:
             found[f"{file.parent.name}/{file.stem}"] = capture["body"]
     return found

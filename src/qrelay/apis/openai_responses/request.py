@@ -1,0 +1,141 @@
+"""A Responses request: bytes to a `Call`. Not the reply (`reply.py`), the items (`items.py`) or the tools (`tools.py`).
+
+`previous_response_id`, `item_reference` and `store` need a memory of what was answered before. It is passed in:
+without one nothing is kept, and a reference to something kept is a `response_unknown`.
+Sources: CLIENTS.md A2 and (b) "OpenAI Responses", DESIGN.md §4 rule 2.
+"""
+
+from functools import partial
+
+import msgspec
+
+from qrelay.apis.body import invalid
+from qrelay.apis.dialect import Call, Stamp
+from qrelay.apis.ignored import Ignored
+from qrelay.apis.openai_responses import items, response, tools
+from qrelay.apis.openai_responses.reply import Envelope, Writer, whole
+from qrelay.apis.openai_responses.responses_store import Memory
+from qrelay.apis.openai_responses.schema import Item, Request, Told, decode, decode_stored
+from qrelay.conversation import Conversation
+from qrelay.errors import ErrorCode, RelayError
+
+SEALED = "reasoning.encrypted_content"
+
+
+def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
+    """Raises RelayError: request_invalid naming the field, or response_unknown."""
+    request, told = decode(body)
+    _refuse(request)
+    ignored = Ignored()
+    before = _before(request, memory)
+    everything = [(item, "input") for stored in before for item in decode_stored(stored)]
+    own = _own_items(request)
+    everything += [(item, f"input[{index}]") for index, item in enumerate(own)]
+    toolbox, choice = tools.read(request, (item for item, _ in everything), ignored)
+    system, turns = items.read(everything, request.instructions, toolbox, partial(_find, memory), ignored)
+    _report(request, ignored, memory)
+    conversation = Conversation(
+        model=request.model,
+        turns=turns,
+        system=system,
+        tools=tuple(toolbox.specs.values()),
+        tool_choice=choice,
+        parallel_tool_uses=request.parallel_tool_calls is not False,
+        max_tokens=request.max_output_tokens,
+        effort=request.reasoning.effort if request.reasoning else None,
+        session=request.prompt_cache_key or request.user or "",
+    )
+    keep = memory if request.store is not False else None
+    envelope = Envelope(
+        head=response.Head(
+            id=f"resp_{stamp.id}",
+            stamp=stamp.id,
+            created=stamp.created,
+            model=request.model,
+            echo=response.echo(request, told, toolbox, choice, stored=keep is not None),
+        ),
+        toolbox=toolbox,
+        seal=SEALED in (request.include or ()),
+        memory=keep,
+        before=(*before, _input(request, told)) if keep is not None else (),
+    )
+    return Call(
+        conversation, request.stream is True, ignored.names(), partial(Writer, envelope), partial(whole, envelope)
+    )
+
+
+def _refuse(request: Request) -> None:
+    """What would change the meaning of the answer if it were passed over."""
+    if not request.model:
+        raise invalid("The model's name is empty.", "model")
+    if not request.input and request.previous_response_id is None:
+        raise invalid("There is no input to answer.", "input")
+    if request.max_output_tokens is not None and request.max_output_tokens < 1:
+        raise invalid("max_output_tokens must be at least 1.", "max_output_tokens")
+    if request.background:
+        raise invalid("This gateway runs nothing in the background: wait for the answer, or stream it.", "background")
+    for name, value in (("conversation", request.conversation), ("prompt", request.prompt)):
+        if bytes(value) not in {b"", b"null"}:
+            raise invalid(f"This gateway keeps no {name} to refer to: send what it holds as input.", name)
+
+
+def _before(request: Request, memory: Memory | None) -> tuple[bytes, ...]:
+    """The conversation that the request goes on with. Instructions and tools are not carried over: OpenAI's rule."""
+    if request.previous_response_id is None:
+        return ()
+    kept = memory.get(request.previous_response_id) if memory is not None else None
+    if kept is None:
+        raise RelayError(
+            ErrorCode.response_unknown,
+            f"Previous response with id '{request.previous_response_id}' not found.",
+            param="previous_response_id",
+        )
+    return kept.items
+
+
+def _find(memory: Memory | None, item_id: str) -> Item | None:
+    found = memory.find_item(item_id) if memory is not None else None
+    return None if found is None else decode_stored(b"[%b]" % found)[0]
+
+
+def _own_items(request: Request) -> list[Item]:
+    match request.input:
+        case None:
+            return []
+        case str() as text:
+            return [Item(role="user", content=text)]
+        case own:
+            return own
+
+
+def _input(request: Request, told: Told) -> bytes:
+    """The request's own input as an array of items."""
+    match request.input:
+        case None:
+            return b"[]"
+        case str() as text:
+            return msgspec.json.encode([{"type": "message", "role": "user", "content": text}])
+        case _:
+            return bytes(told.input)
+
+
+def _report(request: Request, ignored: Ignored, memory: Memory | None) -> None:
+    text = request.text
+    for name, asked in (
+        ("text.format", text is not None and text.format is not None and text.format.type != "text"),
+        ("text.verbosity", text is not None and text.verbosity not in {None, "medium"}),
+        ("include", any(each != SEALED for each in request.include or ())),
+        ("store", request.store is True and memory is None),
+        ("temperature", request.temperature not in {None, 1}),
+        ("top_p", request.top_p not in {None, 1}),
+        ("presence_penalty", bool(request.presence_penalty)),
+        ("frequency_penalty", bool(request.frequency_penalty)),
+        ("top_logprobs", bool(request.top_logprobs)),
+        ("max_tool_calls", request.max_tool_calls is not None),
+        ("truncation", request.truncation not in {None, "disabled"}),
+        ("service_tier", request.service_tier not in {None, "auto", "default"}),
+        ("context_management", bytes(request.context_management) not in {b"", b"null", b"[]"}),
+        ("moderation", bytes(request.moderation) not in {b"", b"null"}),
+    ):
+        if asked:
+            ignored.add(name)
