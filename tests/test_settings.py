@@ -88,7 +88,6 @@ def test_values_as_people_write_them() -> None:
     assert settings.database_path == Path("/somewhere/else.sqlite3")
     assert settings.admin_secret is None
     assert settings.home == Path.home() / "state"
-    assert settings.key_path == settings.home / "master.key"
 
 
 @pytest.mark.parametrize(

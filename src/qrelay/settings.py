@@ -131,9 +131,9 @@ class Settings(BaseSettings):
     database_url: Annotated[SqliteAddress | None, Also("DATABASE_URL")] = None
     """The SQLite file to use as `sqlite:///path`; when unset, `qrelay.sqlite3` in the home folder."""
     master_key: SecretStr | None = None
-    """The key that encrypts tokens at rest: 32 bytes in base64. When unset, it comes from the key file."""
+    """The key that encrypts tokens at rest: 32 bytes as base64 or hex. When unset, it comes from the key file."""
     master_key_file: Location | None = None
-    """The file of that key; when unset, `master.key` in the home folder, made at the first start."""
+    """The file of that key, before the key itself; when unset, `master.key` in the home folder, made at the first start."""
 
     # The account from variables
     amazonq_refresh_token: Annotated[SecretStr | None, Also("AMAZONQ_REFRESH_TOKEN")] = None
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     origin: str = "CLI"
     """What the service is told the request came from."""
     require_tail: Literal["auto", "always", "never"] = "auto"
-    """Whether a reply must end with the service's closing events to count as whole; `auto` learns it per account."""
+    """Whether a reply must end with the service's closing events to count as whole; `auto`: where nothing else shows it."""
     connect_timeout_seconds: Seconds = 5
     """How long connecting to the service may take."""
     first_event_timeout_seconds: Seconds = 120
@@ -171,7 +171,7 @@ class Settings(BaseSettings):
     refresh_lead_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
     """How long before its expiry a token is refreshed."""
     max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100
-    """After how many failures in a row an account is disabled."""
+    """After how many failures without a success between them an account is disabled."""
 
     # What clients see
     ping_seconds: Seconds = 15
@@ -240,11 +240,6 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return self.home / "qrelay.sqlite3"
         return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
-
-    @property
-    def key_path(self) -> Path:
-        """The file of the master key; not used when `master_key` itself is set."""
-        return self.master_key_file or self.home / "master.key"
 
     @property
     def on_loopback(self) -> bool:
