@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     """The key that encrypts tokens at rest: 32 bytes as base64 or hex. When unset, it comes from the key file."""
     master_key_file: Location | None = None
-    """The file of that key, before the key itself; when unset, `master.key` in the home folder, made at the first start."""
+    """The file of that key, asked first; when neither is set, `master.key` in the home folder, made at the first start."""
 
     # The account from variables
     amazonq_refresh_token: Annotated[SecretStr | None, Also("AMAZONQ_REFRESH_TOKEN")] = None
@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     origin: str = "CLI"
     """What the service is told the request came from."""
     require_tail: Literal["auto", "always", "never"] = "auto"
-    """Whether a reply must end with the service's closing events to count as whole; `auto`: where nothing else shows it."""
+    """Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end."""
     connect_timeout_seconds: Seconds = 5
     """How long connecting to the service may take."""
     first_event_timeout_seconds: Seconds = 120
