@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 import bodies
+import micro
 from processes import KIT_CORE, Broken, cpu_seconds, memory_mb, running
 from report import FIGURES, Line, Quantity, Report, table
 from servers import HERE, Kit, Server, Upstream, build_kit, floor, floor_name, gateway, upstream
@@ -170,6 +171,7 @@ class Run:
         lines.append(Line.of("", "memory of the idle gateway", [idle_mb], 60, "MB"))
         if self.stream_memory:
             lines.append(Line.of("both", "memory per 1,000 open streams", self.stream_memory, 30, "MB"))
+        lines.extend(micro.measure())
         return Report(self.floor.name, rounds, self.answers, lines)
 
 
