@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     master_key: SecretStr | None = None
     """The key that encrypts tokens at rest: 32 bytes as base64 or hex. When unset, it comes from the key file."""
     master_key_file: Location | None = None
-    """The file of that key, asked first; when neither is set, `master.key` in the home folder, made at the first start."""
+    """The file of that key, asked first; without either, `master.key` in the home folder, made at the first start."""
 
     # The account from variables
     amazonq_refresh_token: Annotated[SecretStr | None, Also("AMAZONQ_REFRESH_TOKEN")] = None

@@ -9,7 +9,8 @@ import structlog
 import typer
 
 from qrelay import __version__, logs, settings
-from qrelay.cli.server import listening, local_url, run_loop, serve_app, url_of
+from qrelay.cli.listening import listening, local_url, url_of
+from qrelay.cli.server import run_loop, serve_app
 from qrelay.home import open_home
 from qrelay.http.app import build_app
 from qrelay.settings import Settings, SettingsRefused
