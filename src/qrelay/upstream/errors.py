@@ -5,6 +5,7 @@ An error arrives as an HTTP answer, as an exception frame after a 200, or as an 
 body), so the rows are tried in order and the first that fits decides.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
@@ -17,7 +18,7 @@ DEFAULT_RETRY_AFTER = 3.0
 
 
 class Refusal(NamedTuple):
-    """What the service said. `type` is bare (`ThrottlingException`: no namespace, no URL); `status` is 0 in a frame."""
+    """What the service said. `type` is `ThrottlingException`: no namespace, no URL; `status` is 0 in a frame."""
 
     status: int
     type: str
@@ -71,8 +72,8 @@ _ROWS = (
     ),
     _Row(
         ErrorCode.account_throttled,
-        phrases=("Too many requests",),
-        types=("ThrottlingException", "throttlingException", "ThrottlingError"),
+        phrases=("Too many requests", "credit limit exceeded"),
+        types=("ThrottlingException", "ThrottlingError"),
         statuses=(429,),
     ),
     _Row(ErrorCode.account_suspended, reasons=("TEMPORARILY_SUSPENDED",), phrases=("is suspended",)),
@@ -92,16 +93,22 @@ _ROWS = (
         types=("UnauthorizedException", "ExpiredTokenException"),
         statuses=(401,),
     ),
-    _Row(ErrorCode.account_forbidden, types=("AccessDeniedException",), statuses=(403,)),
     _Row(
-        ErrorCode.upstream_failed,
-        types=("InternalServerException", "ResourceNotFoundException", "UnknownOperationException", "error"),
-        statuses=(404,),
+        ErrorCode.account_forbidden,
+        phrases=("profileArn is required",),
+        types=("AccessDeniedException",),
+        statuses=(403,),
     ),
     _Row(
+        ErrorCode.upstream_failed,
+        types=("InternalServerException", "ResourceNotFoundException", "UnknownOperationException", "Error"),
+        statuses=(404,),
+    ),
+    _Row(ErrorCode.request_too_large, statuses=(413,)),
+    _Row(
         ErrorCode.upstream_rejected,
-        types=("ValidationException", "validationException", "ConflictException"),
-        statuses=(400, 409, 413, 422),
+        types=("ValidationException", "ConflictException"),
+        statuses=(400, 409, 422),
     ),
 )
 
@@ -146,7 +153,7 @@ def classify(refusal: Refusal) -> RelayError:
 def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayError:
     """An HTTP answer other than 200. `headers` must look names up without case."""
     told = _told(body)
-    kind = headers.get("x-amzn-errortype", "").split(":", 1)[0] or _bare(told.get("code")) or _bare(told.get("__type"))
+    kind = _bare(headers.get("x-amzn-errortype")) or _bare(told.get("code")) or _bare(told.get("__type"))
     return classify(
         Refusal(status, kind, _text(told, "reason"), _message(told, body), _seconds(headers.get("retry-after")))
     )
@@ -158,10 +165,15 @@ def from_frame(kind: str, payload: bytes) -> RelayError:
     return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told, payload)))
 
 
+def from_error_frame(error_code: str, message: str) -> RelayError:
+    """An error frame (`:error-code`, `:error-message`): a failure the service has no type for. It ends the reply."""
+    return classify(Refusal(0, _bare(error_code), "", message))
+
+
 def _told(body: bytes) -> dict[str, Any]:
     try:
         decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
     return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
 
@@ -179,12 +191,17 @@ def _message(told: dict[str, Any], body: bytes) -> str:
 
 
 def _bare(name: Any) -> str:
-    """`com.amazon.aws.codewhisperer#ThrottlingException` and `X:http://…` to the name alone."""
-    return name.rsplit("#", 1)[-1].split(":", 1)[0] if isinstance(name, str) else ""
+    """`com.amazon.aws.codewhisperer#ThrottlingException`, `ThrottlingException:http://…` and, in a frame,
+    `throttlingException` to `ThrottlingException`.
+    """
+    bare = name.split(":", 1)[0].rsplit("#", 1)[-1].strip() if isinstance(name, str) else ""
+    return bare[:1].upper() + bare[1:]
 
 
 def _seconds(header: str | None) -> float | None:
+    """A `retry-after` in seconds. A date is not understood: the service sends none."""
     try:
-        return max(0.0, float(header)) if header is not None else None
+        seconds = float(header) if header is not None else math.nan
     except ValueError:
         return None
+    return seconds if 0 <= seconds < math.inf else None

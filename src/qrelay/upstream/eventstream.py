@@ -25,14 +25,16 @@ HeaderValue: TypeAlias = bool | int | bytes | str | datetime | UUID
 Headers: TypeAlias = Mapping[str, HeaderValue]
 
 MAX_FRAME = 16 * 1024 * 1024
-"""Larger frames are refused before they are waited for: AWS's own limit is the same."""
+"""Larger frames are refused before they are waited for. Those of a reply have a few hundred bytes."""
 
 _PRELUDE = struct.Struct(">III")
 _U32 = struct.Struct(">I")
+_PRELUDE_SIZE = 12
 _SMALLEST = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGERS = {2: struct.Struct(">b"), 3: struct.Struct(">h"), 4: struct.Struct(">i"), 5: struct.Struct(">q")}
-_KNOWN_HEADERS = 256
+_KNOWN_HEADERS = 64
+_KNOWN_HEADERS_SIZE = 1024
 
 
 class Frame(NamedTuple):
@@ -46,60 +48,83 @@ class FrameDecoder:
     """Cuts a byte stream into frames, wherever it is split.
 
     `feed` raises RelayError (`upstream_protocol`) at the first damage; frames before it in the same call are in
-    `rescued`, so that what arrived whole is not lost. After that the decoder is spent.
+    `rescued`, so that what arrived whole is not lost. After that the decoder is spent and says so every time.
     """
 
     def __init__(self, max_frame: int = MAX_FRAME) -> None:
         self._max_frame = max_frame
-        self._buffer = b""
+        self._held: list[bytes] = []  # the beginning of a frame, as it came: joined when the frame can be whole
+        self._held_size = 0
+        self._needed = _PRELUDE_SIZE
         self._known: dict[bytes, Headers] = {}  # a reply has a handful of different header blocks: parse each once
+        self._damage: str | None = None
         self.rescued: list[Frame] = []
 
     def feed(self, data: bytes) -> list[Frame]:
-        buffer = self._buffer + data if self._buffer else data
-        end = len(buffer)
-        position = 0
+        if self._damage is not None:
+            self.rescued = []
+            raise _damaged(self._damage)
+        if self._held:
+            self._held.append(data)
+            self._held_size += len(data)
+            if self._held_size < self._needed:
+                return []
+            data = b"".join(self._held)
+            self._held = []
         frames: list[Frame] = []
-        while end - position >= 12:
-            total, headers_length, prelude_crc = _PRELUDE.unpack_from(buffer, position)
-            if crc32(buffer[position : position + 8]) != prelude_crc:
-                raise self._damaged("the prelude's checksum does not match", frames)
+        try:
+            taken = self._take(data, frames)
+        except ValueError as error:
+            self._damage = str(error)
+            self.rescued = frames
+            raise _damaged(self._damage) from None
+        if taken < len(data):
+            self._held = [data[taken:]]
+            self._held_size = len(data) - taken
+        return frames
+
+    def _take(self, data: bytes, frames: list[Frame]) -> int:
+        """Put the whole frames at the start of `data` into `frames`; returns their size. Raises ValueError."""
+        end = len(data)
+        position = 0
+        self._needed = _PRELUDE_SIZE
+        while end - position >= _PRELUDE_SIZE:
+            total, headers_length, prelude_crc = _PRELUDE.unpack_from(data, position)
+            if crc32(data[position : position + 8]) != prelude_crc:
+                raise ValueError("the prelude's checksum does not match")
             if not _SMALLEST <= total <= self._max_frame or headers_length > total - _SMALLEST:
-                raise self._damaged(
-                    f"a frame of {total} bytes with {headers_length} of headers is not possible", frames
-                )
+                raise ValueError(f"a frame of {total} bytes with {headers_length} of headers is not possible")
             if end - position < total:
+                self._needed = total
                 break
             crc_at = position + total - 4
-            if crc32(buffer[position:crc_at]) != _U32.unpack_from(buffer, crc_at)[0]:
-                raise self._damaged("a frame's checksum does not match", frames)
-            headers_at = position + 12
+            if crc32(data[position:crc_at]) != _U32.unpack_from(data, crc_at)[0]:
+                raise ValueError("a frame's checksum does not match")
+            headers_at = position + _PRELUDE_SIZE
             payload_at = headers_at + headers_length
-            block = buffer[headers_at:payload_at]
+            block = data[headers_at:payload_at]
             headers = self._known.get(block)
             if headers is None:
-                try:
-                    headers = decode_headers(block)
-                except ValueError as error:
-                    raise self._damaged(str(error), frames) from None
-                if len(self._known) < _KNOWN_HEADERS:
+                headers = decode_headers(block)
+                if len(self._known) < _KNOWN_HEADERS and headers_length <= _KNOWN_HEADERS_SIZE:
                     self._known[block] = headers
-            frames.append(Frame(headers, buffer[payload_at:crc_at]))
+            frames.append(Frame(headers, data[payload_at:crc_at]))
             position += total
-        self._buffer = buffer[position:]
-        return frames
+        return position
 
     def close(self) -> None:
         """Say that no more bytes come. Raises RelayError if that is in the middle of a frame."""
-        if self._buffer:
+        if self._damage is not None:
+            raise _damaged(self._damage)
+        if self._held:
             raise RelayError(
                 ErrorCode.upstream_protocol,
-                f"The upstream closed its answer in the middle of a frame ({len(self._buffer)} bytes of it arrived).",
+                f"The upstream closed its answer in the middle of a frame ({self._held_size} bytes of it arrived).",
             )
 
-    def _damaged(self, what: str, frames: list[Frame]) -> RelayError:
-        self.rescued = frames
-        return RelayError(ErrorCode.upstream_protocol, f"The upstream's answer is damaged: {what}.")
+
+def _damaged(what: str) -> RelayError:
+    return RelayError(ErrorCode.upstream_protocol, f"The upstream's answer is damaged: {what}.")
 
 
 def decode_headers(block: bytes) -> dict[str, HeaderValue]:
@@ -134,6 +159,8 @@ def decode_headers(block: bytes) -> dict[str, HeaderValue]:
                 value = UUID(bytes=take(16))
             else:
                 raise ValueError(f"header {name!r} has the unknown type {kind}")
+            if name in headers:
+                raise ValueError(f"header {name!r} stands there twice")
         except (UnicodeDecodeError, OverflowError) as error:
             raise ValueError(f"a header can't be read: {error}") from None
         headers[name] = value
@@ -160,14 +187,21 @@ def _encode_header(name: str, value: HeaderValue) -> bytes:
         case bool():
             return start + (b"\x00" if value else b"\x01")
         case int():
-            return start + b"\x05" + value.to_bytes(8, "big", signed=True)
+            return start + b"\x05" + _i64(name, value)
         case str() | bytes():
             raw, kind = (value.encode(), b"\x07") if isinstance(value, str) else (value, b"\x06")
             if len(raw) > 0xFFFF:
                 raise ValueError(f"header {name!r} has {len(raw)} bytes; 65535 are possible")
             return start + kind + len(raw).to_bytes(2, "big") + raw
         case datetime():
-            milliseconds = (value - _EPOCH) // timedelta(milliseconds=1)
-            return start + b"\x08" + milliseconds.to_bytes(8, "big", signed=True)
+            if value.tzinfo is None:
+                raise ValueError(f"header {name!r} has a time without its zone")
+            return start + b"\x08" + _i64(name, (value - _EPOCH) // timedelta(milliseconds=1))
         case UUID():
             return start + b"\x09" + value.bytes
+
+
+def _i64(name: str, value: int) -> bytes:
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"header {name!r} has an integer of more than 64 bits")
+    return value.to_bytes(8, "big", signed=True)

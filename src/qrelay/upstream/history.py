@@ -12,12 +12,15 @@ Each change has a name:
     tool_id_renamed        a tool-use id had characters or a length the service refuses, or stood there twice
     tool_result_inlined    a result without its tool use, or a second one for it, became text (rules 4 to 6)
     tool_use_cancelled     a tool use without a result got one that says so (rule 5)
+    misplaced_part_inlined a tool use of the user's, or a result of the assistant's, became text
+    misplaced_part_dropped an image or document of the assistant's, or reasoning of the user's: no client API has these
 """
 
 import re
 from collections import deque
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import groupby
 from typing import NamedTuple
 
 from qrelay.conversation import Document, Image, Part, Reasoning, RedactedReasoning, Text, ToolResult, ToolUse, Turn
@@ -27,6 +30,8 @@ CONTINUE = "Continue."
 EMPTY = "(This message is empty.)"
 CANCELLED = "The tool use was cancelled before it returned a result."
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_USERS: frozenset[type[Part]] = frozenset({Text, Image, Document, ToolResult})
+_ASSISTANTS: frozenset[type[Part]] = frozenset({Text, Reasoning, RedactedReasoning, ToolUse})
 
 
 class History(NamedTuple):
@@ -39,31 +44,26 @@ class History(NamedTuple):
 def arrange(turns: Iterable[Turn]) -> History:
     """Bring a conversation's turns into the service's order. An empty one becomes a single empty user turn."""
     adjustments: dict[str, None] = {}
-    merged = _merge(_without_empty(turns, adjustments), adjustments)
-    if not merged or merged[0].role == "assistant":
-        if merged:
-            adjustments["first_turn_added"] = None
-        merged.insert(0, Turn("user", (Text(BEGIN if merged else EMPTY),)))
+    merged = _merge(_presentable(turns, adjustments), adjustments)
+    if merged and merged[0].role == "assistant":
+        adjustments["first_turn_added"] = None
+        merged.insert(0, Turn("user", (Text(BEGIN),)))
+    if not merged:
+        merged.append(Turn("user", ()))
     if merged[-1].role == "assistant":
         adjustments["last_turn_added"] = None
         merged.append(Turn("user", (Text(CONTINUE),)))
-    paired = _pair(merged, adjustments)
-    filled: list[Turn] = []
-    for turn in paired:
-        if turn.role == "user" and not any(
-            isinstance(part, ToolResult) or _says_something(part) for part in turn.parts
-        ):
-            adjustments["empty_turn_filled"] = None
-            turn = Turn("user", (*turn.parts, Text(EMPTY)))  # noqa: PLW2901 -- the turn, filled
-        filled.append(turn)
-    return History(filled, tuple(adjustments))
+    paired = [_filled(turn, adjustments) for turn in _pair(merged, adjustments)]
+    return History(paired, tuple(adjustments))
 
 
-def _without_empty(turns: Iterable[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
+def _presentable(turns: Iterable[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
+    """User and assistant turns, each with parts such a turn may have; no assistant turn without anything said."""
     for turn in turns:
         if turn.role == "assistant":
-            if any(isinstance(part, ToolUse) or _says_something(part) for part in turn.parts):
-                yield turn
+            placed = _placed(turn, _ASSISTANTS, adjustments)
+            if any(isinstance(part, ToolUse) or _says_something(part) for part in placed.parts):
+                yield placed
             else:
                 adjustments["empty_turn_dropped"] = None
         elif turn.role == "system":
@@ -71,22 +71,49 @@ def _without_empty(turns: Iterable[Turn], adjustments: dict[str, None]) -> Itera
             if text:
                 adjustments["system_turn_inlined"] = None
                 yield Turn("user", (Text(f"<system>\n{text}\n</system>"),))
+            if others := tuple(part for part in turn.parts if not isinstance(part, Text)):
+                yield _placed(Turn("user", others), _USERS, adjustments)
         else:
-            yield turn
+            yield _placed(turn, _USERS, adjustments)
+
+
+def _placed(turn: Turn, may_have: frozenset[type[Part]], adjustments: dict[str, None]) -> Turn:
+    if may_have.issuperset(map(type, turn.parts)):
+        return turn
+    parts: list[Part] = []
+    for part in turn.parts:
+        if type(part) in may_have:
+            parts.append(part)
+            continue
+        for told in _told(part):
+            if type(told) in may_have:
+                adjustments["misplaced_part_inlined"] = None
+                parts.append(told)
+            else:
+                adjustments["misplaced_part_dropped"] = None
+    return Turn(turn.role, tuple(parts))
 
 
 def _says_something(part: Part) -> bool:
     return isinstance(part, Text) and bool(part.text.strip())
 
 
+def _filled(turn: Turn, adjustments: dict[str, None]) -> Turn:
+    """A user turn with something in it: a result, an image or a document will do, or else text."""
+    if turn.role == "assistant" or any(not isinstance(part, Text) or part.text.strip() for part in turn.parts):
+        return turn
+    adjustments["empty_turn_filled"] = None
+    return Turn("user", (Text(EMPTY),))
+
+
 def _merge(turns: Iterable[Turn], adjustments: dict[str, None]) -> list[Turn]:
     merged: list[Turn] = []
-    for turn in turns:
-        if merged and merged[-1].role == turn.role:
+    for _, neighbours in groupby(turns, lambda turn: turn.role):
+        first, *others = neighbours
+        if others:
             adjustments["turns_merged"] = None
-            merged[-1] = Turn(turn.role, merged[-1].parts + turn.parts)
-        else:
-            merged.append(turn)
+            first = Turn(first.role, tuple(part for turn in (first, *others) for part in turn.parts))
+        merged.append(first)
     return merged
 
 

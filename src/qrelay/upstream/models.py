@@ -108,15 +108,15 @@ def read_page(body: bytes) -> tuple[list[Model], str | None]:
     """One page of ListAvailableModels and the token of the next. Raises RelayError if it can't be read."""
     try:
         page = msgspec.json.decode(body, type=schema.ListAvailableModelsResponse)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The list of models can't be read: {error}.") from None
-    return [_model(row) for row in page.models], page.nextToken
+    return [_model(row.modelId, row) for row in page.models or () if row.modelId], page.nextToken
 
 
-def _model(row: schema.ModelRow) -> Model:
+def _model(id_: str, row: schema.ModelRow) -> Model:
     limits = row.tokenLimits or schema.TokenLimits()
     return Model(
-        row.modelId,
+        id_,
         row.modelName or "",
         row.description or "",
         limits.maxInputTokens or 0,

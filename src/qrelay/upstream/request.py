@@ -5,13 +5,25 @@
     the last turn, tools, model id   -> currentMessage      (`tools.toolbox`: tools only here, §2.2)
 
 What had to be changed is named in `Payload.adjustments`; what the service has no place for, in `Payload.ignored`.
+Besides the names of `history`, `tools` and `tool_schema`, adjustments are:
+
+    tool_history_flattened    the caller wants no tool called: what tools did before became text, and none is offered
+    tool_choice_instructed    the service has no such field: the instructions ask for the call
+    tool_input_wrapped        a tool's input was not a JSON object (rule 9)
+    reasoning_dropped         the service did not sign it, or has given no place for a second one in a turn (rule 20)
+    image_dropped_over_count  the oldest images, when there are more than the service takes (rule 17)
+    image_dropped_unusable    an image of an earlier turn, or of a tool, that the service would refuse
+    image_captioned           a turn of images alone got a text (rule 10)
+    document_dropped          the service takes text and images
+    surrogate_replaced        half a surrogate pair, which no UTF-8 can say, became U+FFFD
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, assert_never
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, assert_never, cast
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from qrelay.conversation import (
     Conversation,
@@ -27,14 +39,16 @@ from qrelay.conversation import (
 )
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import history, schema
-from qrelay.upstream.images import MAX_IMAGES, ImageUnusableError, to_block
+from qrelay.upstream.images import MAX_IMAGES, ImageUnusableError, choose
 from qrelay.upstream.tools import Toolbox, toolbox
 
-MAX_MESSAGE_CHARACTERS = 600_000  # rule 14
-MAX_RESULT_CHARACTERS = 800_000  # §2.3, what the official CLI's source says of the service
 CHARACTERS_PER_TOKEN = 3.5  # the official language server's own ratio (§3.4)
 _ACKNOWLEDGED = "Understood. I will follow these instructions."
+_SEE_IMAGE = "(See the attached image.)"
+_MODEL_ID = re.compile(r"[a-zA-Z0-9_:.-]{1,1024}")  # §2.2
 _ENCODER = msgspec.json.Encoder()
+_json_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_json_value = msgspec.json.Decoder(Raw).decode
 
 
 class Payload(NamedTuple):
@@ -55,33 +69,55 @@ class Addressing(NamedTuple):
     profile_arn: str | None
 
 
-def _any_signature(_: str) -> bool:
+class Limits(NamedTuple):
+    """Sizes over which the service refuses a request. The last one is what was seen to pass; 1.3 MB was not."""
+
+    message_characters: int = 600_000  # rule 14
+    result_characters: int = 800_000  # §2.3, what the official CLI's source says of the service
+    history_entries: int = 10_000  # rule 15
+    body_bytes: int = 1_250_000  # rule 16, without the images
+
+
+_LIMITS = Limits()
+
+
+def _any_signature(_text: str, _signature: str) -> bool:
     return True
 
 
 def to_payload(
     conversation: Conversation,
     addressing: Addressing,
-    signed_upstream: Callable[[str], bool] = _any_signature,
+    signed_upstream: Callable[[str, str], bool] = _any_signature,
+    limits: Limits = _LIMITS,
 ) -> Payload:
-    """Write the request. `signed_upstream` says whether a reasoning signature came from the service (rule 20).
+    """Write the request. `signed_upstream` says whether (text, signature) came from the service (rule 20).
 
-    Raises RelayError: `request_invalid` for an image in the current turn that can't be sent, `context_too_long` for a
-    message over the service's size.
+    Raises RelayError: `request_invalid` for an image in the last turn that can't be sent and for a tool choice that
+    names no tool, `context_too_long` for what is over `limits`, `model_unknown` for a name that can't be a model's.
     """
-    return _Builder(conversation, addressing, signed_upstream).build()
+    if not _MODEL_ID.fullmatch(addressing.model):
+        raise RelayError(ErrorCode.model_unknown, f"There is no model {addressing.model[:100]!r}.", param="model")
+    return _Builder(conversation, addressing, signed_upstream, limits).build()
 
 
 class _Builder:
     def __init__(
-        self, conversation: Conversation, addressing: Addressing, signed_upstream: Callable[[str], bool]
+        self,
+        conversation: Conversation,
+        addressing: Addressing,
+        signed_upstream: Callable[[str, str], bool],
+        limits: Limits,
     ) -> None:
         self._conversation = conversation
         self._addressing = addressing
         self._signed_upstream = signed_upstream
+        self._limits = limits
         self._adjustments: dict[str, None] = {}
         self._ignored: list[str] = []
-        self._images_left = MAX_IMAGES
+        self._turns: Sequence[Turn] = ()
+        self._chosen: Iterator[schema.ImageBlock | ImageUnusableError | None] | None = None
+        self._image_letters = 0
 
     def build(self) -> Payload:
         asked = self._conversation
@@ -90,67 +126,78 @@ class _Builder:
         if silent and any(isinstance(part, ToolUse | ToolResult) for turn in turns for part in turn.parts):
             turns = history.flatten(turns)
             self._adjustments["tool_history_flattened"] = None
-        arranged = history.arrange(turns)
-        self._adjustments.update(dict.fromkeys(arranged.adjustments))
+        self._turns, adjustments = history.arrange(turns)
+        self._adjustments.update(dict.fromkeys(adjustments))
         used = dict.fromkeys(
-            part.name for turn in arranged.turns for part in turn.parts if isinstance(part, ToolUse)
+            part.name for turn in self._turns for part in turn.parts if type(part) is ToolUse
         )  # in order, once each
         box = toolbox(() if silent else self._offered(used), used)
         self._adjustments.update(dict.fromkeys(box.adjustments))
 
-        # From the newest to the oldest: when there are too many images, the oldest go.
-        entries = [self._entry(turn, box, current=n == 0) for n, turn in enumerate(reversed(arranged.turns))]
-        entries.reverse()
-        system = self._system(box)
-        if system:
-            acknowledged = schema.AssistantResponseMessage(_ACKNOWLEDGED)
-            entries[:0] = [
-                schema.UserTurn(schema.UserInputMessage(system, self._addressing.origin)),
-                schema.AssistantTurn(acknowledged),
-            ]
-        current = entries.pop()
-        if not isinstance(current, schema.UserTurn):  # `arrange` ends with the user's turn
-            raise TypeError("the last turn is not the user's")
-        message = current.userInputMessage
+        entries: list[schema.UserTurn | schema.AssistantTurn] = []
+        if system := self._system(box):
+            entries.append(schema.UserTurn(schema.UserInputMessage(system, self._addressing.origin)))
+            entries.append(schema.AssistantTurn(schema.AssistantResponseMessage(_ACKNOWLEDGED)))
+        *earlier, last = self._turns
+        for turn in earlier:
+            if turn.role == "assistant":
+                entries.append(schema.AssistantTurn(self._assistant(turn, box)))
+            else:
+                entries.append(schema.UserTurn(self._user(turn)))
+        message = self._user(last)
         message.modelId = self._addressing.model
         if box.tools:
             if message.userInputMessageContext is UNSET:
                 message.userInputMessageContext = schema.UserInputMessageContext()
             message.userInputMessageContext.tools = box.tools
-        request = schema.GenerateAssistantResponseRequest(
-            schema.ConversationState(self._addressing.conversation_id, entries, current),
-            self._addressing.profile_arn or UNSET,
-        )
         if asked.effort is not None:
             self._ignored.append("effort")
-        return Payload(_ENCODER.encode(request), box.original, tuple(self._adjustments), tuple(self._ignored))
+        request = schema.GenerateAssistantResponseRequest(
+            schema.ConversationState(self._addressing.conversation_id, entries, schema.UserTurn(message)),
+            self._addressing.profile_arn or UNSET,
+        )
+        try:
+            body = _ENCODER.encode(request)
+        except UnicodeEncodeError:
+            self._adjustments["surrogate_replaced"] = None
+            body = _ENCODER.encode(_sayable(request))
+        size, limits = len(body) - self._image_letters, self._limits
+        if size > limits.body_bytes:
+            raise _too_long("The request", f"{size} bytes besides its images", limits.body_bytes, size, size)
+        if len(entries) > limits.history_entries:
+            raise _too_long("The conversation", f"{len(entries)} turns", limits.history_entries, len(entries), size)
+        return Payload(body, box.original, tuple(self._adjustments), tuple(self._ignored))
 
     def _offered(self, used: Mapping[str, None]) -> tuple[ToolSpec, ...]:
         """The tools to show: with a named tool choice, that one and those the history has used."""
-        asked = self._conversation
-        if asked.tool_choice.mode != "named":
+        asked, choice = self._conversation, self._conversation.tool_choice
+        if choice.mode != "named":
             return asked.tools
-        return tuple(tool for tool in asked.tools if tool.name == asked.tool_choice.name or tool.name in used)
+        if all(tool.name != choice.name for tool in asked.tools):
+            raise RelayError(
+                ErrorCode.request_invalid,
+                f"The tool choice names {choice.name[:100]!r}, which is none of the tools.",
+                param="tool_choice",
+            )
+        return tuple(tool for tool in asked.tools if tool.name == choice.name or tool.name in used)
 
     def _system(self, box: Toolbox) -> str:
-        asked = self._conversation
+        asked, choice = self._conversation, self._conversation.tool_choice
         texts = [text for text in asked.system if text.strip()]
         texts.extend(box.overflow)
-        if box.tools and asked.tool_choice.mode == "any":
+        if choice.mode == "any" and not asked.tools:
+            self._ignored.append("tool_choice")
+        elif choice.mode == "any":
             texts.append("Answer the latest message by calling one of the tools.")
             self._adjustments["tool_choice_instructed"] = None
-        elif box.tools and asked.tool_choice.mode == "named":
-            name = box.alias.get(asked.tool_choice.name, asked.tool_choice.name)
-            texts.append(f"Answer the latest message by calling the tool {name}.")
+        elif choice.mode == "named":
+            texts.append(f"Answer the latest message by calling the tool {box.alias[choice.name]}.")
             self._adjustments["tool_choice_instructed"] = None
         if not texts:
             return ""
-        return "--- CONTEXT ENTRY BEGIN ---\n" + "\n\n".join(texts) + "\n--- CONTEXT ENTRY END ---"
-
-    def _entry(self, turn: Turn, box: Toolbox, *, current: bool) -> schema.UserTurn | schema.AssistantTurn:
-        if turn.role == "assistant":
-            return schema.AssistantTurn(self._assistant(turn, box))
-        return schema.UserTurn(self._user(turn, current=current))
+        system = "--- CONTEXT ENTRY BEGIN ---\n" + "\n\n".join(texts) + "\n--- CONTEXT ENTRY END ---"
+        _check("The system text", len(system), self._limits.message_characters)
+        return system
 
     def _assistant(self, turn: Turn, box: Toolbox) -> schema.AssistantResponseMessage:
         texts: list[str] = []
@@ -161,20 +208,16 @@ class _Builder:
                 case Text():
                     texts.append(part.text)
                 case ToolUse():
-                    uses.append(schema.ToolUse(part.id, box.alias[part.name], part.input))
-                case Reasoning():
-                    if part.signature and self._signed_upstream(part.signature):
-                        signed = schema.ReasoningText(part.text, part.signature)
-                        message.reasoningContent = schema.ReasoningContent(reasoningText=signed)
-                    else:
-                        self._adjustments["reasoning_dropped"] = None
-                case RedactedReasoning():
-                    if self._signed_upstream(part.data):
-                        message.reasoningContent = schema.ReasoningContent(redactedContent=part.data)
-                    else:
-                        self._adjustments["reasoning_dropped"] = None
-                case Image() | Document() | ToolResult():  # no client API has these in an assistant's turn
-                    self._adjustments["assistant_part_dropped"] = None
+                    uses.append(schema.ToolUse(part.id, box.alias[part.name], self._input(part.input)))
+                case Reasoning() if part.signature and self._signed_upstream(part.text, part.signature):
+                    signed = schema.ReasoningText(part.text, part.signature)
+                    self._reason(message, schema.ReasoningContent(reasoningText=signed))
+                case RedactedReasoning() if part.data and self._signed_upstream("", part.data):
+                    self._reason(message, schema.ReasoningContent(redactedContent=part.data))
+                case Reasoning() | RedactedReasoning():
+                    self._adjustments["reasoning_dropped"] = None
+                case Image() | Document() | ToolResult():  # `arrange` leaves none in an assistant's turn
+                    raise TypeError(type(part))
                 case _:
                     assert_never(part)
         message.content = _joined(texts)
@@ -182,7 +225,24 @@ class _Builder:
             message.toolUses = uses
         return message
 
-    def _user(self, turn: Turn, *, current: bool) -> schema.UserInputMessage:
+    def _reason(self, message: schema.AssistantResponseMessage, content: schema.ReasoningContent) -> None:
+        """There is one place for it in a turn: the last one, which led to what the turn did, has it."""
+        if message.reasoningContent is not UNSET:
+            self._adjustments["reasoning_dropped"] = None
+        message.reasoningContent = content
+
+    def _input(self, given: Raw) -> Raw:
+        text = bytes(given)
+        try:
+            if not text.isascii():
+                text.decode()
+            _json_object(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._adjustments["tool_input_wrapped"] = None
+            return Raw(_ENCODER.encode({"value": _value(text)}))
+        return given
+
+    def _user(self, turn: Turn) -> schema.UserInputMessage:
         texts: list[str] = []
         images: list[schema.ImageBlock] = []
         results: list[schema.ToolResult] = []
@@ -190,21 +250,21 @@ class _Builder:
             match part:
                 case Text():
                     texts.append(part.text)
-                case Image():
-                    self._image(part, images, texts, refuse=current)
-                case Document():
-                    texts.append(self._document(part))
                 case ToolResult():
                     results.append(self._result(part, images))
-                case Reasoning() | RedactedReasoning() | ToolUse():  # no client API has these in a user's turn
-                    self._adjustments["user_part_dropped"] = None
+                case Image():
+                    self._image(part, images, texts)
+                case Document():
+                    texts.append(self._document(part))
+                case Reasoning() | RedactedReasoning() | ToolUse():  # `arrange` leaves none in a user's turn
+                    raise TypeError(type(part))
                 case _:
                     assert_never(part)
         content = _joined(texts)
-        if len(content) > MAX_MESSAGE_CHARACTERS:
-            raise _too_long("A message", len(content), MAX_MESSAGE_CHARACTERS)
-        if not content.strip() and not results:
-            content = "(See the attached image.)"
+        _check("A message", len(content), self._limits.message_characters)
+        if not results and not content.strip():  # `arrange` leaves no turn without anything
+            self._adjustments["image_captioned"] = None
+            content = _SEE_IMAGE
         message = schema.UserInputMessage(content, self._addressing.origin)
         if images:
             message.images = images
@@ -220,33 +280,31 @@ class _Builder:
                 case Text():
                     texts.append(part.text)
                 case Image():
-                    self._image(part, images, texts, refuse=False)
+                    self._image(part, images, texts)
                 case Document():
                     texts.append(self._document(part))
                 case _:
                     assert_never(part)
-        size = sum(map(len, texts))
-        if size > MAX_RESULT_CHARACTERS:
-            raise _too_long("A tool's result", size, MAX_RESULT_CHARACTERS)
-        content = [schema.ToolResultContent(text) for text in texts] or [schema.ToolResultContent("")]
+        _check("A tool's result", sum(map(len, texts)), self._limits.result_characters)
+        content = [schema.ToolResultContent(text) for text in texts or ("",)]
         return schema.ToolResult(result.tool_use_id, content, "error" if result.is_error else "success")
 
-    def _image(self, image: Image, images: list[schema.ImageBlock], texts: list[str], *, refuse: bool) -> None:
-        if not self._images_left:
-            self._adjustments["image_dropped_over_count"] = None
-            texts.append(f"(An image was left out: the service takes {MAX_IMAGES} in one request.)")
-            return
-        try:
-            images.append(to_block(image))
-        except ImageUnusableError as error:
-            if refuse:
-                raise RelayError(
-                    ErrorCode.request_invalid, f"An image can't be sent: {error}.", param="messages"
-                ) from None
-            self._adjustments["image_dropped_unusable"] = None
-            texts.append(f"(An image was left out: {error}.)")
-        else:
-            self._images_left -= 1
+    def _image(self, image: Image, images: list[schema.ImageBlock], texts: list[str]) -> None:
+        if self._chosen is None:
+            self._chosen = iter(choose([*_images(self._turns)]))
+        match next(self._chosen):
+            case schema.ImageBlock() as block:
+                images.append(block)
+                self._image_letters += len(block.source.bytes)
+            case None:
+                self._adjustments["image_dropped_over_count"] = None
+                texts.append(f"(An image was left out: the service takes {MAX_IMAGES} in one request.)")
+            case error:
+                # Whoever has just attached it is told. Later it must not break the conversation it stays in.
+                if any(part is image for part in self._conversation.turns[-1].parts):
+                    raise RelayError(ErrorCode.request_invalid, f"An image can't be sent: {error}.", param="messages")
+                self._adjustments["image_dropped_unusable"] = None
+                texts.append(f"(An image was left out: {error}.)")
 
     def _document(self, document: Document) -> str:
         self._adjustments["document_dropped"] = None
@@ -254,13 +312,50 @@ class _Builder:
         return f"(The document {document.name!r} of {kind} was left out: only text and images can be sent.)"
 
 
+def _check(what: str, characters: int, limit: int) -> None:
+    if characters > limit:
+        raise _too_long(what, f"{characters} characters", limit, characters, characters)
+
+
+def _too_long(what: str, has: str, limit: int, size: int, characters: int) -> RelayError:
+    """With how many tokens it has and might have: clients that shorten a conversation go by the two numbers."""
+    tokens = int(characters / CHARACTERS_PER_TOKEN)
+    return RelayError(
+        ErrorCode.context_too_long,
+        f"{what} has {has}; the service takes {limit}.",
+        tokens=(tokens, tokens * limit // size),
+    )
+
+
+def _images(turns: Iterable[Turn]) -> Iterator[Image]:
+    """All images, in the order in which they are written."""
+    for turn in turns:
+        for part in turn.parts:
+            for piece in part.content if isinstance(part, ToolResult) else (part,):
+                if isinstance(piece, Image):
+                    yield piece
+
+
 def _joined(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 else "\n\n".join(text for text in texts if text)
 
 
-def _too_long(what: str, characters: int, limit: int) -> RelayError:
-    return RelayError(
-        ErrorCode.context_too_long,
-        f"{what} has {characters} characters; the service takes {limit}.",
-        tokens=(int(characters / CHARACTERS_PER_TOKEN), int(limit / CHARACTERS_PER_TOKEN)),
-    )
+def _value(text: bytes) -> Raw | str:
+    try:
+        return _json_value(text.decode())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return text.decode("utf-8", "replace")
+
+
+def _sayable(value: Any) -> Any:
+    """The same wire value with every text fit for UTF-8: pairs that were split are joined, lone halves replaced."""
+    match value:
+        case str():
+            return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        case list():
+            return [_sayable(item) for item in cast("list[Any]", value)]
+        case msgspec.Struct():
+            members: list[Any] = [_sayable(getattr(value, name)) for name in value.__struct_fields__]
+            return type(value)(*members)
+        case _:
+            return value

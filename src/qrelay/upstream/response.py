@@ -5,16 +5,18 @@
 What it settles, so that no writer has to (PROTOCOL.md §3.2 to §3.4):
 
     tool input in fragments, in one frame, as an object or absent -> ToolUseStart ToolInputDelta+ ToolUseEnd
+    something else in the middle of a tool's input                -> waits until the tool has ended
     a tool without its end, a frame without its end, nothing at all -> failure, never a finish
     the duplicate before a code reference -> dropped; only a delta that repeats the end of the text waits for it
     exception and error frames, invalidStateEvent -> failure
-    stop reason, token counts, credits from the tail -> one Finish
+    stop reason, token counts, credits (`tail`) -> one Finish
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import (
@@ -25,7 +27,6 @@ from qrelay.events import (
     RedactedReasoning,
     Reference,
     References,
-    StopReason,
     TextDelta,
     ToolInputDelta,
     ToolUseEnd,
@@ -35,49 +36,30 @@ from qrelay.events import (
     WebLinks,
 )
 from qrelay.upstream import schema
-from qrelay.upstream.errors import from_frame
+from qrelay.upstream.errors import from_error_frame, from_frame
 from qrelay.upstream.eventstream import Frame, FrameDecoder
+from qrelay.upstream.tail import Estimate, Tail, informative
 
 TailPolicy: TypeAlias = Literal["auto", "always", "never"]
 """Must a reply have a tail event to count as finished? On some hosts there is none (§3.3), so `auto` asks for it only
 where the HTTP body's own end proves nothing."""
 
-_STOP_REASONS: dict[str, StopReason] = {
-    "END_TURN": "end_turn",
-    "TOOL_USE": "tool_use",
-    "MAX_TOKENS": "max_tokens",
-    "STOP_SEQUENCE": "stop_sequence",
-    "CONTENT_FILTERED": "refusal",
-    "GUARDRAIL_INTERVENED": "refusal",
-    "MODEL_CONTEXT_WINDOW_EXCEEDED": "context_window",
-}
-
 _assistant_response = msgspec.json.Decoder(schema.AssistantResponseEvent).decode
 _tool_use = msgspec.json.Decoder(schema.ToolUseEvent).decode
 _reasoning = msgspec.json.Decoder(schema.ReasoningContentEvent).decode
-_metadata = msgspec.json.Decoder(schema.MetadataEvent).decode
-_context_usage = msgspec.json.Decoder(schema.ContextUsageEvent).decode
-_metering = msgspec.json.Decoder(schema.MeteringEvent).decode
 _code_reference = msgspec.json.Decoder(schema.CodeReferenceEvent).decode
 _web_links = msgspec.json.Decoder(schema.SupplementaryWebLinksEvent).decode
 _invalid_state = msgspec.json.Decoder(schema.InvalidStateEvent).decode
 _json_text = msgspec.json.Decoder(str).decode
-_json_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-
-
-class Estimate(NamedTuple):
-    """How to count when the service doesn't: both are called at most once, at the end. `window` is in tokens."""
-
-    input_tokens: Callable[[], int]
-    output_tokens: Callable[[str], int]
-    window: int
+_json_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_SMALLER = "Try again; ask for large files to be written in smaller pieces."
 
 
 class ReplyReader:
     """Reads one reply. After `failure` is set, `feed` returns nothing more; events before it are returned normally.
 
-    `original` maps the service's tool names to the client's; `signed` is told each reasoning signature and redacted
-    reasoning that comes by.
+    `original` maps the service's tool names to the client's; `signed` is told each piece of reasoning the service
+    vouches for, as (text, signature); redacted reasoning as ("", data).
     """
 
     def __init__(
@@ -85,26 +67,23 @@ class ReplyReader:
         estimate: Estimate,
         original: Mapping[str, str] | None = None,
         tail: TailPolicy = "auto",
-        signed: Callable[[str], None] | None = None,
+        signed: Callable[[str, str], None] | None = None,
     ) -> None:
         self.failure: RelayError | None = None
-        self._estimate = estimate
         self._original = original or {}
         self._tail_policy: TailPolicy = tail
         self._signed = signed
         self._decoder = FrameDecoder()
+        self._tail = Tail(estimate)
         self._said: list[str] = []  # text deltas delivered, for the duplicate quirk and the local count
         self._other_output: list[str] = []  # reasoning and tool input, for the local count
         self._withheld: str | None = None
+        self._reasoned: list[str] = []  # the reasoning part that is open
         self._tool_id: str | None = None
-        self._ended_tool_id: str | None = None
         self._tool_input: list[str] = []
-        self._tools_used = 0
+        self._ended_tools: set[str] = set()
+        self._waiting: list[Frame] = []  # came in the middle of a tool's input
         self._has_content = False
-        self._metadata: schema.MetadataEvent | None = None
-        self._percentage: float | None = None
-        self._credits: float | None = None
-        self._has_tail = False
 
     def feed(self, data: bytes) -> list[Event]:
         """Read the next bytes, cut anywhere."""
@@ -141,16 +120,21 @@ class ReplyReader:
                 ErrorCode.upstream_protocol,
                 "The upstream ended its answer in the middle of a tool's input. It cut it off, or its output limit "
                 "was reached.",
-                remedy="Try again; ask for large files to be written in smaller pieces.",
+                remedy=_SMALLER,
             )
-        if not self._has_content and self._metadata is None:
+        tail = self._tail
+        if not self._has_content and not tail.concluded:
             raise RelayError(ErrorCode.upstream_protocol, "The upstream answered 200 and then said nothing.")
-        if not self._has_tail and (self._tail_policy == "always" or (self._tail_policy == "auto" and not framed)):
+        if not tail.arrived and (self._tail_policy == "always" or (self._tail_policy == "auto" and not framed)):
             raise RelayError(
                 ErrorCode.upstream_protocol, "The upstream's answer was cut: its closing events are missing."
             )
-        out.append(Finish(self._stop_reason(), self.usage()))
+        out.append(Finish(tail.stop_reason(len(self._ended_tools)), self.usage()))
         return out
+
+    def usage(self) -> Usage:
+        """What is known of the reply's cost so far; the service's numbers come with its end."""
+        return self._tail.usage(lambda: "".join((*self._said, *self._other_output, *self._tool_input)))
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
@@ -159,16 +143,16 @@ class ReplyReader:
         kind = headers.get(":event-type")
         try:
             if kind == "assistantResponseEvent":
-                self._text(_assistant_response(payload).content, out)
+                self._text(frame, _assistant_response(payload).content, out)
             elif kind == "toolUseEvent":
                 self._release(out)
-                self._tool(_tool_use(payload), out)
+                self._tool(frame, _tool_use(payload), out)
             elif kind == "reasoningContentEvent":
                 self._release(out)
-                self._reason(_reasoning(payload), out)
+                self._reason(frame, _reasoning(payload), out)
             elif kind == "codeReferenceEvent":
                 self._withheld = None  # the text before a reference was a repetition of what it refers to
-                self._code_references(_code_reference(payload), out)
+                self._code_references(frame, out)
             else:
                 self._release(out)
                 self._aside(frame, out)
@@ -178,38 +162,23 @@ class ReplyReader:
             ) from None
 
     def _aside(self, frame: Frame, out: list[Event]) -> None:
-        """Everything that is not content: the tail, failures, and events this gateway has no use for."""
+        """What is rare, and what is not content: the tail, failures, and events this gateway has no use for."""
         headers, payload = frame
         match headers.get(":message-type"), headers.get(":event-type"):
             case "exception", _:
                 raise from_frame(str(headers.get(":exception-type", "")), payload)
             case "error", _:
-                message = f"{headers.get(':error-code', '')} {headers.get(':error-message', '')}".strip()
-                raise RelayError(
-                    ErrorCode.upstream_failed, f"The upstream broke off its answer: {message or 'no reason'}."
-                )
+                raise from_error_frame(str(headers.get(":error-code", "")), str(headers.get(":error-message", "")))
             case _, "metadataEvent":
-                self._metadata = _metadata(payload)
-                self._has_tail = True
+                self._tail.metadata(payload)
             case _, "contextUsageEvent":
-                self._percentage = _context_usage(payload).contextUsagePercentage
-                self._has_tail = True
+                self._tail.context_usage(payload)
             case _, "meteringEvent":
-                usage = _metering(payload).usage
-                if usage is not None:
-                    self._credits = (self._credits or 0.0) + usage
-                self._has_tail = True
+                self._tail.metering(payload)
             case _, "supplementaryWebLinksEvent":
-                links = [
-                    WebLink(link.url, link.title or link.url, link.snippet or "")
-                    for link in _web_links(payload).supplementaryWebLinks or ()
-                    if link.url
-                ]
-                if links:
-                    self._end_tool(out)
-                    out.append(WebLinks(tuple(links)))
+                self._links(frame, out)
             case _, "codeEvent":
-                self._text(_assistant_response(payload).content, out)
+                self._text(frame, _assistant_response(payload).content, out)
             case _, "invalidStateEvent":
                 state = _invalid_state(payload)
                 raise RelayError(
@@ -219,13 +188,13 @@ class ReplyReader:
             case _:
                 pass  # unknown and informational events are skipped, as official clients do (§3.2)
 
-    def _text(self, content: str | None, out: list[Event]) -> None:
+    def _text(self, frame: Frame, content: str | None, out: list[Event]) -> None:
         self._release(out)
-        if not content:
+        if not content or (self._tool_id is not None and not self._tool_gives_way(frame, out)):
             return
-        if self._tool_id is not None:
-            self._end_tool(out)
         self._has_content = True
+        if self._reasoned:
+            self._reasoned.clear()
         if self._repeats_the_end(content):
             self._withheld = content
         else:
@@ -236,11 +205,13 @@ class ReplyReader:
         said = self._said
         if not said or said[-1][-1] != content[-1]:
             return False
-        tail = ""
+        left = len(content)
         for delta in reversed(said):
-            tail = delta + tail
-            if len(tail) >= len(content):
-                return tail.endswith(content)
+            if left <= len(delta):
+                return delta.endswith(content[:left])
+            if not content.endswith(delta, 0, left):
+                return False
+            left -= len(delta)
         return False
 
     def _release(self, out: list[Event]) -> None:
@@ -249,116 +220,123 @@ class ReplyReader:
             out.append(TextDelta(self._withheld))
             self._withheld = None
 
-    def _reason(self, event: schema.ReasoningContentEvent, out: list[Event]) -> None:
-        self._end_tool(out)
+    def _reason(self, frame: Frame, event: schema.ReasoningContentEvent, out: list[Event]) -> None:
+        if not (event.text or event.signature or event.redactedContent):
+            return
+        if self._tool_id is not None and not self._tool_gives_way(frame, out):
+            return
+        self._has_content = True
         if event.text:
-            self._has_content = True
+            self._reasoned.append(event.text)
             self._other_output.append(event.text)
             out.append(ReasoningDelta(event.text))
-        for proof in (event.signature, event.redactedContent):
-            if proof and self._signed is not None:
-                self._signed(proof)
         if event.signature:
-            self._has_content = True
+            self._vouched("".join(self._reasoned), event.signature)
             out.append(ReasoningSignature(event.signature))
         if event.redactedContent:
-            self._has_content = True
+            self._vouched("", event.redactedContent)
             out.append(RedactedReasoning(event.redactedContent))
 
-    def _tool(self, event: schema.ToolUseEvent, out: list[Event]) -> None:
-        if self._tool_id is None and event.toolUseId == self._ended_tool_id and not event.input:
-            return  # the end, said twice
-        if event.toolUseId and event.toolUseId != self._tool_id:
-            self._end_tool(out)
-            self._has_content = True
-            self._tool_id = event.toolUseId
-            name = event.name or ""
-            out.append(ToolUseStart(event.toolUseId, self._original.get(name, name)))
-        elif self._tool_id is None:
-            raise RelayError(ErrorCode.upstream_protocol, "The upstream sent a piece of a tool's input without its id.")
-        raw = bytes(event.input)
-        if raw and raw != b"null":
-            fragment = _json_text(raw) if raw.startswith(b'"') else raw.decode()
-            if fragment:
-                self._tool_input.append(fragment)
-                out.append(ToolInputDelta(fragment))
+    def _vouched(self, text: str, proof: str) -> None:
+        self._reasoned.clear()
+        if self._signed is not None:
+            self._signed(text, proof)
+
+    def _links(self, frame: Frame, out: list[Event]) -> None:
+        event = informative(_web_links, frame.payload)
+        links = [
+            WebLink(link.url, link.title or link.url, link.snippet or "")
+            for link in (event and event.supplementaryWebLinks) or ()
+            if link.url
+        ]
+        if links and (self._tool_id is None or self._tool_gives_way(frame, out)):
+            self._reasoned.clear()
+            out.append(WebLinks(tuple(links)))
+
+    def _code_references(self, frame: Frame, out: list[Event]) -> None:
+        event = informative(_code_reference, frame.payload)
+        references = tuple(_reference(found) for found in (event and event.references) or ())
+        if references and (self._tool_id is None or self._tool_gives_way(frame, out)):
+            self._reasoned.clear()
+            out.append(References(references))
+
+    # --- tools --------------------------------------------------------------------------------------------------------
+
+    def _tool(self, frame: Frame, event: schema.ToolUseEvent, out: list[Event]) -> None:
+        id_ = event.toolUseId or self._tool_id
+        fragment = _fragment(bytes(event.input))
+        if id_ is None:
+            raise _broken("The upstream sent a piece of a tool's input without its id.")
+        if id_ != self._tool_id:
+            if id_ in self._ended_tools:
+                if fragment:
+                    raise _broken("The upstream went on with a tool's input after its end.")
+                return  # the end, said twice
+            if self._tool_id is not None and not self._tool_gives_way(frame, out):
+                return
+            self._begin_tool(id_, event.name, out)
+        if fragment:
+            self._tool_input.append(fragment)
+            out.append(ToolInputDelta(fragment))
         if event.stop:
             self._end_tool(out)
 
+    def _begin_tool(self, id_: str, name: str | None, out: list[Event]) -> None:
+        if not name:
+            raise _broken("The upstream began a tool call without the tool's name.")
+        self._has_content = True
+        self._reasoned.clear()
+        self._tool_id = id_
+        out.append(ToolUseStart(id_, self._original.get(name, name)))
+
+    def _tool_gives_way(self, frame: Frame, out: list[Event]) -> bool:
+        """Whether the part that `frame` begins may begin, because the open tool's input is complete; else it waits."""
+        if not self._waiting and _is_object("".join(self._tool_input)):
+            self._end_tool(out)
+            return True
+        self._waiting.append(frame)
+        return False
+
     def _end_tool(self, out: list[Event]) -> None:
-        """End the open tool, if there is one. Raises RelayError if its input is not one JSON object."""
-        if self._tool_id is None:
-            return
+        """End the open tool, then read what waited for it. Raises RelayError if its input is not one JSON object."""
         text = "".join(self._tool_input)
         if not text:
-            out.append(ToolInputDelta("{}"))
-        else:
-            try:
-                _json_object(text)
-            except (msgspec.DecodeError, RecursionError):
-                raise RelayError(
-                    ErrorCode.upstream_protocol,
-                    "The upstream sent a tool call whose input is not a JSON object: the model's output was cut or "
-                    "malformed.",
-                    remedy="Try again; ask for large files to be written in smaller pieces.",
-                ) from None
+            out.append(ToolInputDelta("{}"))  # a tool without parameters (§3.3)
+        elif not _is_object(text):
+            raise _broken(
+                "The upstream sent a tool call whose input is not a JSON object: "
+                "the model's output was cut or malformed.",
+                remedy=_SMALLER,
+            )
         out.append(ToolUseEnd())
         self._other_output.append(text)
-        self._tools_used += 1
-        self._ended_tool_id, self._tool_id = self._tool_id, None
+        self._ended_tools.add(self._tool_id or "")
+        self._tool_id = None
         self._tool_input.clear()
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            self._frame(frame, out)
 
-    def _code_references(self, event: schema.CodeReferenceEvent, out: list[Event]) -> None:
-        references = tuple(
-            Reference(
-                found.licenseName or "",
-                found.repository or "",
-                found.url or "",
-                found.recommendationContentSpan.start if found.recommendationContentSpan else None,
-                found.recommendationContentSpan.end if found.recommendationContentSpan else None,
-            )
-            for found in event.references or ()
-        )
-        if references:
-            self._end_tool(out)
-            out.append(References(references))
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+def _fragment(raw: bytes) -> str:
+    """A piece of a tool's input as JSON text: it comes as a string of it, as the object itself, as null or not."""
+    if not raw or raw == b"null":
+        return ""
+    return _json_text(raw) if raw.startswith(b'"') else raw.decode()
 
-    def _stop_reason(self) -> StopReason:
-        told = self._metadata.stopReason if self._metadata is not None else None
-        if told is not None and told.startswith("MALFORMED"):
-            raise RelayError(ErrorCode.upstream_protocol, f"The upstream gave up on the model's output ({told}).")
-        reason = _STOP_REASONS.get(told or "")
-        if reason in (None, "end_turn", "tool_use"):
-            return "tool_use" if self._tools_used else "end_turn"
-        return reason
 
-    def usage(self) -> Usage:
-        """What is known of the reply's cost so far; the service's numbers come with its end."""
-        counted = self._metadata.tokenUsage if self._metadata is not None else None
-        percentage = self._percentage
-        if counted is not None:
-            if percentage is None:
-                percentage = counted.contextUsagePercentage
-            if counted.uncachedInputTokens is not None or counted.outputTokens is not None:
-                return Usage(
-                    input_tokens=counted.uncachedInputTokens or 0,
-                    output_tokens=counted.outputTokens or 0,
-                    cache_read_tokens=counted.cacheReadInputTokens or 0,
-                    cache_write_tokens=counted.cacheWriteInputTokens or 0,
-                    credits=self._credits,
-                    context_percentage=percentage,
-                )
-        output = self._estimate.output_tokens("".join((*self._said, *self._other_output)))
-        if percentage is not None:
-            used = max(0, round(percentage / 100 * self._estimate.window) - output)
-        else:
-            used = self._estimate.input_tokens()
-        return Usage(
-            input_tokens=used,
-            output_tokens=output,
-            estimated=True,
-            credits=self._credits,
-            context_percentage=percentage,
-        )
+def _is_object(text: str) -> bool:
+    try:
+        _json_object(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _broken(message: str, remedy: str | None = None) -> RelayError:
+    return RelayError(ErrorCode.upstream_protocol, message, remedy=remedy)
+
+
+def _reference(found: schema.CodeReference) -> Reference:
+    span = found.recommendationContentSpan or schema.Span()
+    return Reference(found.licenseName or "", found.repository or "", found.url or "", span.start, span.end)

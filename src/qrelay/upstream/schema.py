@@ -125,16 +125,20 @@ class ToolUseEvent(Struct):
 
 
 class TokenUsage(Struct):
-    uncachedInputTokens: int | None = None
-    outputTokens: int | None = None
-    totalTokens: int | None = None
-    cacheReadInputTokens: int | None = None
-    cacheWriteInputTokens: int | None = None
+    """Counts; as `float` because a number the service writes as `12.0` is one too."""
+
+    uncachedInputTokens: float | None = None
+    outputTokens: float | None = None
+    totalTokens: float | None = None
+    cacheReadInputTokens: float | None = None
+    cacheWriteInputTokens: float | None = None
     contextUsagePercentage: float | None = None
 
 
 class MetadataEvent(Struct):
-    tokenUsage: TokenUsage | None = None
+    """`tokenUsage` is a `TokenUsage` or null, read apart from the stop reason."""
+
+    tokenUsage: Raw = Raw()
     stopReason: str | None = None
 
 
@@ -187,7 +191,7 @@ class TokenLimits(Struct):
 
 
 class ModelRow(Struct):
-    modelId: str
+    modelId: str | None = None
     modelName: str | None = None
     description: str | None = None
     rateMultiplier: float | None = None
@@ -196,5 +200,5 @@ class ModelRow(Struct):
 
 
 class ListAvailableModelsResponse(Struct):
-    models: list[ModelRow]
+    models: list[ModelRow] | None = None
     nextToken: str | None = None
