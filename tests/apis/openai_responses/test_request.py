@@ -360,7 +360,8 @@ def test_a_tool_offered_twice_counts_once() -> None:
 
 
 def test_additional_tools_are_tools() -> None:
-    item = {"type": "additional_tools", "role": "developer", "tools": [namespace("functions", function("exec"))]}
+    odd = {"type": "novel", "name": {"odd": 1}}
+    item = {"type": "additional_tools", "role": "developer", "tools": [odd, namespace("functions", function("exec"))]}
     call = ask(input=[item, USER], tools=[function("a")])
     assert [spec.name for spec in call.conversation.tools] == ["a", "exec"]
     assert call.conversation.turns == (Turn("user", (Text("hi"),)),)

@@ -168,6 +168,7 @@ def test_it_never_holds_more_than_it_may(steps: list[tuple[str, str, bytes]]) ->
                 store.delete("s", name)
         held = {each: kept for each in names if (kept := store.get("s", each)) is not None}
         assert len(held) == len(store) <= 3
+        assert sum(len(kept.output) for kept in held.values()) == store.held_items
         assert sum(kept.size for kept in held.values()) == store.held_bytes <= 30
         for each in names:
             found = store.find_item("s", f"i{each}")

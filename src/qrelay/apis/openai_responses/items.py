@@ -56,7 +56,7 @@ class _Reader:
         self._said: list[Part] = []
         """The assistant turn that is still growing."""
         self._results: list[ToolResult] = []
-        """The turn of results that is still growing; never both."""
+        """The turn of results that is still growing, behind what was said."""
 
     def add(self, item: Item, place: str) -> None:
         kind = item.type or ("message" if item.role is not None else "item_reference" if item.id is not None else "")
@@ -129,8 +129,6 @@ class _Reader:
                 self.turns.append(Turn("user", content))
 
     def _result(self, item: Item, place: str) -> None:
-        if self._said:
-            self.close()
         output = item.output
         match bytes(output)[:1]:
             case b"" | b"n":
@@ -148,7 +146,7 @@ class _Reader:
 
     def _reference(self, item: Item, place: str) -> None:
         found = self._find(item.id or "")
-        if found is None or found.type == "item_reference":
+        if found is None:
             raise RelayError(ErrorCode.response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id")
         self.add(found, place)
 

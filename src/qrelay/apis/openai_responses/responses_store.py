@@ -33,6 +33,10 @@ class ResponsesStore:
         """(scope, item id) -> the response it belongs to."""
         self.held_bytes = 0
 
+    @property
+    def held_items(self) -> int:
+        return len(self._owner)
+
     def __len__(self) -> int:
         return len(self._kept)
 
