@@ -292,6 +292,14 @@ def test_user_agents_that_shorten_the_history(user_agent: str, accepted: bool) -
     assert violation is None or violation.rule == "history_length"
 
 
+def test_a_tool_is_answered_only_once_even_where_users_may_follow_users() -> None:
+    last = user(toolResults=[result()], tools=[tool("ls")])
+    body = request(user(), assistant(toolUses=[use()]), user(toolResults=[result()]), last)
+    violation = broken_rule(body, Limits(without=frozenset({"alternation", "last_entry_assistant"})))
+    assert violation is not None
+    assert violation.rule == "tool_results_match"
+
+
 def test_send_message_has_members_of_its_own() -> None:
     body = request(user(), source="CLI", dryRun=False)
     assert check(body, 100, send_message=True) is None
