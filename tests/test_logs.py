@@ -103,3 +103,35 @@ def test_libraries_that_tell_all_are_quiet_even_at_debug(out: io.StringIO) -> No
     for name in ("aiosqlite", "sqlalchemy.engine.Engine", "asyncio", "uvicorn.access"):
         logging.getLogger(name).info("INSERT INTO accounts VALUES ('canary')")
     assert out.getvalue() == ""
+
+
+def test_a_requests_line_is_redacted_like_any_other(out: io.StringIO) -> None:
+    logs.log_request(
+        logs.RequestLine(
+            request_id="req_1",
+            dialect="chat",
+            outcome="ok",
+            duration_ms=1.5,
+            model="ksk_canary0123456789",
+            account=f"label {KNOWN}",
+            upstream_request_id="Bearer canary-0123456789",
+            output_tokens=0,
+        )
+    )
+    said = out.getvalue()
+    assert said.count("\n") == 1
+    assert "canary" not in said
+    assert "kn0wn" not in said
+    if said.startswith("{"):
+        line = json.loads(said)
+        assert (line["event"], line["request_id"], line["output_tokens"]) == ("request", "req_1", 0)
+        assert "credits" not in line
+    else:
+        assert "request_id=req_1" in said
+
+
+def test_a_requests_line_keeps_to_the_level() -> None:
+    stream = io.StringIO()
+    logs.set_up("warning", "json", (), stream)
+    logs.log_request(logs.RequestLine(request_id="req_1", dialect="chat", outcome="ok", duration_ms=1.5))
+    assert not stream.getvalue()

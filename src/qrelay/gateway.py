@@ -7,6 +7,7 @@ Everything that may be tried again (a token that has just died) happens in `conv
 """
 
 import asyncio
+import random
 import uuid
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -251,7 +252,7 @@ class Gateway:
         if conversation.session:
             conversation_id = str(uuid.uuid5(_CONVERSATIONS, f"{credential.account_id}/{conversation.session}"))
         else:
-            conversation_id = str(uuid.uuid4())
+            conversation_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
         addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
         return to_payload(conversation, addressing, self._signatures.known)

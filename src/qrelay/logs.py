@@ -8,10 +8,14 @@ it looks like or by being one of the values `set_up` was told of. Request lines 
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, TextIO, cast
 
+import msgspec
 import structlog
+from msgspec import Struct
 from structlog.types import EventDict, Processor, WrappedLogger
 
 MASK = "[redacted]"
@@ -37,12 +41,46 @@ _SECRET_LOOKS = re.compile(
 _QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx", "urllib3")
 
 
+class RequestLine(Struct, kw_only=True, omit_defaults=True):
+    """What every request leaves in the log: who, what, how long; no text of anybody's.
+
+    It has a form of its own because it is written for every request: through structlog's processors it would cost as
+    much as all the rest of a short request (docs/performance.md).
+    """
+
+    request_id: str
+    dialect: str
+    outcome: str
+    duration_ms: float
+    stream: bool | None = None
+    model: str | None = None
+    account: str | None = None
+    attempts: int | None = None
+    upstream_request_id: str | None = None
+    first_byte_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    credits: float | None = None
+
+
+_write_request: Callable[[RequestLine], None] | None = None
+
+
+def log_request(line: RequestLine) -> None:
+    """Write a request's line, if logs are set up and their level lets it through."""
+    if _write_request is not None:
+        _write_request(line)
+
+
 class Redactor:
     """Takes out of text what must not be read. `values` are secrets that are known by heart."""
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         known = sorted({value for value in values if len(value) >= 4}, key=len, reverse=True)
         self._known = re.compile("|".join(_however_quoted(value) for value in known)) if known else None
+
+        self.word = lru_cache(maxsize=1024)(self.text)
+        """`text`, remembered: for names that come again and again."""
 
     def text(self, text: str) -> str:
         if self._known is not None:
@@ -89,6 +127,24 @@ def _keep_name(found: re.Match[str]) -> str:
     return (found["bearer"] or found["named"] or "") + MASK
 
 
+def _request_writer(out: TextIO, redactor: Redactor, *, text: bool) -> Callable[[RequestLine], None]:
+    encode = msgspec.json.Encoder().encode
+
+    def write(line: RequestLine) -> None:
+        for name in ("model", "account", "upstream_request_id"):  # the words that come from elsewhere
+            if word := getattr(line, name):
+                setattr(line, name, redactor.word(word))
+        now = datetime.now(UTC)
+        if text:
+            said = " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(line).items())
+            out.write(f"{now.astimezone():%H:%M:%S} [info     ] request {said}\n")
+        else:
+            head = f'{{"event":"request","level":"info","timestamp":"{now:%Y-%m-%dT%H:%M:%S.%f}Z",'
+            out.write(f"{head}{encode(line)[1:].decode()}\n")
+
+    return write
+
+
 def _for_people(colors: bool) -> list[Processor]:
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
 
@@ -131,6 +187,8 @@ def set_up(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
         )
     )
+    global _write_request  # noqa: PLW0603 -- logging is the process's own, as structlog's configuration is
+    _write_request = _request_writer(out, redactor, text=text) if number <= logging.INFO else None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)

@@ -10,6 +10,7 @@ before the older names (`Also`). An empty value counts as not set. `docs/referen
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
@@ -263,6 +264,7 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`: localhost, 127.0.0.0/8 or ::1."""
     if host.lower() == "localhost":

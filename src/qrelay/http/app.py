@@ -5,8 +5,8 @@ all others    -> Starlette: models, probes, management
 """
 
 import asyncio
-import uuid
-from collections.abc import AsyncGenerator
+import random
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import aiohttp
@@ -24,12 +24,14 @@ from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
 from qrelay.accounts.vault import open_vault
+from qrelay.apis import openai_responses
 from qrelay.apis.anthropic import MESSAGES
-from qrelay.apis.dialect import Dialect
+from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
+from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, count_tokens, models, probes
+from qrelay.http import accounts, count_tokens, models, probes, responses
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors
@@ -39,14 +41,15 @@ from qrelay.upstream.client import Timeouts, UpstreamClient
 
 USER_AGENT = f"qrelay/{__version__}"
 
-DIALECTS: dict[str, Dialect] = {"/messages": MESSAGES, "/chat/completions": CHAT}
+DIALECTS: dict[str, Dialect] = {"/messages": MESSAGES, "/chat/completions": CHAT, "/responses": RESPONSES}
 
 MANAGEMENT = ("/v2/",)
 """Paths that change or show the gateway itself: checked in one place, before any of their routes."""
 
 
 def new_id() -> str:
-    return uuid.uuid4().hex
+    """A name for a request or a reply: unlike any other, and not meant to be hard to guess."""
+    return f"{random.getrandbits(128):032x}"
 
 
 class App:
@@ -120,10 +123,12 @@ class App:
 
     def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher) -> None:
         settings = self._settings
+        memory = ResponsesStore()
         self._chat.update(
             {
                 path: ChatRoute(
                     dialect,
+                    _reader(dialect, memory),
                     gateway,
                     self._doors,
                     max_body=settings.max_body_bytes,
@@ -137,6 +142,7 @@ class App:
             *probes.routes(store),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
+            *responses.routes(memory, self._doors, new_id),
         ]
         if settings.console:
             routes += accounts.routes(store, refresher)
@@ -155,6 +161,13 @@ class App:
 def build_app(settings: Settings) -> App:
     """The gateway as an ASGI application. Nothing is opened before its lifespan starts."""
     return App(settings)
+
+
+def _reader(dialect: Dialect, memory: ResponsesStore) -> Callable[[bytes, Stamp, str], Call]:
+    """How a route reads its requests: those that may refer to earlier answers get their owner's."""
+    if dialect is RESPONSES:
+        return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner))
+    return lambda body, stamp, _: dialect.read(body, stamp)
 
 
 def _without_v1(path: str) -> str:

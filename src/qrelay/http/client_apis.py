@@ -21,6 +21,7 @@ from qrelay.events import Event, Finish
 from qrelay.gateway import Gateway, Reply, Served
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
+from qrelay.logs import RequestLine, log_request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -32,11 +33,15 @@ _SSE = [
 
 
 class ChatRoute:
-    """Answers one client API's POSTs. `new_id` gives a fresh hex id; `now` epoch seconds."""
+    """Answers one client API's POSTs. `new_id` gives a fresh hex id; `now` epoch seconds.
+
+    `read` is the dialect's, given who asks as well (`Doors.check_client`): some APIs refer to what was answered before.
+    """
 
     def __init__(
         self,
         dialect: Dialect,
+        read: Callable[[bytes, Stamp, str], Call],
         gateway: Gateway,
         doors: Doors,
         *,
@@ -46,6 +51,7 @@ class ChatRoute:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
+        self._read = read
         self._gateway = gateway
         self._doors = doors
         self._max_body = max_body
@@ -56,9 +62,9 @@ class ChatRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(self._dialect, self._new_id(), send, self._ping_seconds)
         try:
-            self._doors.check_client(scope)
+            owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
-            call = self._dialect.read(body, Stamp(exchange.id, int(self._now())))
+            call = self._read(body, Stamp(exchange.id, int(self._now())), owner)
             exchange.asked_for(call)
             await _unless_client_leaves(receive, exchange, self._answer(call, exchange))
         except ClientLeft:
@@ -226,21 +232,22 @@ class _Exchange:
         self.stop_pings()
         served, finish = self.served, self._finish
         now = self._loop.time()
-        log.info(
-            "request",
-            request_id=self.request_id,
-            dialect=self._dialect.name,
-            outcome=str(self.outcome),
-            stream=self._call.stream if self._call else None,
-            model=served.model if served else None,
-            account=served.attempts[-1] if served else None,
-            attempts=len(served.attempts) if served else None,
-            upstream_request_id=served.upstream_request_id if served else None,
-            first_byte_ms=round((self._first_byte - self._started) * 1000, 1) if self._first_byte else None,
-            duration_ms=round((now - self._started) * 1000, 1),
-            input_tokens=finish.usage.prompt_tokens if finish else None,
-            output_tokens=finish.usage.output_tokens if finish else None,
-            credits=finish.usage.credits if finish else None,
+        log_request(
+            RequestLine(
+                request_id=self.request_id,
+                dialect=self._dialect.name,
+                outcome=str(self.outcome),
+                duration_ms=round((now - self._started) * 1000, 1),
+                stream=self._call.stream if self._call else None,
+                model=served.model if served else None,
+                account=served.attempts[-1] if served else None,
+                attempts=len(served.attempts) if served else None,
+                upstream_request_id=served.upstream_request_id if served else None,
+                first_byte_ms=round((self._first_byte - self._started) * 1000, 1) if self._first_byte else None,
+                input_tokens=finish.usage.prompt_tokens if finish else None,
+                output_tokens=finish.usage.output_tokens if finish else None,
+                credits=finish.usage.credits if finish else None,
+            )
         )
 
 

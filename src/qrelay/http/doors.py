@@ -11,6 +11,7 @@ what tells them from the user. Keys are compared by digest, so that time says no
 
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -58,7 +59,7 @@ def _digest(secret: str) -> bytes:
 
 
 class Doors:
-    """Checks requests. Each check returns None or raises RelayError (`client_unauthorized`, `client_forbidden`)."""
+    """Checks requests. Each check raises RelayError (`client_unauthorized`, `client_forbidden`) or lets it pass."""
 
     def __init__(
         self,
@@ -72,11 +73,11 @@ class Doors:
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._cors_origins = frozenset(origin.rstrip("/").lower() for origin in cors_origins)
 
-    def check_client(self, scope: Scope) -> None:
+    def check_client(self, scope: Scope) -> str:
+        """Returns who asks: a digest of the key, "" where there are none. What is kept for one is not for another."""
         asked = _asked(scope)
         if self._keys:
-            self._check_key(asked)
-            return
+            return self._check_key(asked)
         if not self._names_us(asked.host):
             raise RelayError(
                 ErrorCode.client_forbidden, f"This gateway is not called {asked.host[:100]!r}, and it has no keys."
@@ -87,15 +88,18 @@ class Doors:
                 f"Pages of {asked.origin[:100]!r} may not use this gateway.",
                 remedy="Name the origin in QRELAY_CORS_ORIGINS.",
             )
+        return ""
 
-    def _check_key(self, asked: _Asked) -> None:
+    def _check_key(self, asked: _Asked) -> str:
         if asked.bearer and asked.api_key and asked.bearer != asked.api_key:
             raise RelayError(ErrorCode.client_unauthorized, "Authorization and x-api-key hold two different keys.")
         key = asked.bearer or asked.api_key
         if not key:
             raise RelayError(ErrorCode.client_unauthorized, "This gateway needs a key, and the request has none.")
-        if _digest(key) not in self._keys:
+        digest = _digest(key)
+        if digest not in self._keys:
             raise RelayError(ErrorCode.client_unauthorized, "This gateway does not know the key of the request.")
+        return digest.hex()
 
     def check_management(self, scope: Scope) -> None:
         asked = _asked(scope)
@@ -138,6 +142,7 @@ class Doors:
         return is_loopback(name) or name.lower() in self._allowed_hosts
 
 
+@lru_cache(maxsize=256)
 def _host_name_of(host: str) -> str:
     """`localhost:8000` to `localhost`, `[::1]:8000` to `::1`."""
     return _hostname(f"//{host}")
