@@ -3,11 +3,14 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qrelay.apis.custom_tools import FreeText, describe, unwrap, wrap
 from tests.strategies import JSON, WORDS
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a machine is, is no law."""
 
 TEXTS = st.lists(WORDS, max_size=6).map("".join)
 
@@ -19,11 +22,13 @@ def written(draw: st.DrawFn) -> str:
     return json.dumps(value, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
 
 
+@UNHURRIED
 @given(TEXTS)
 def test_what_is_wrapped_unwraps(text: str) -> None:
     assert unwrap(bytes(wrap(text))) == text
 
 
+@UNHURRIED
 @given(written(), st.lists(st.integers(0, 80)))
 def test_pieces_together_are_the_whole(arguments: str, cuts: list[int]) -> None:
     free = FreeText()

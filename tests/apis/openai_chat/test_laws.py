@@ -3,7 +3,7 @@
 import json
 from typing import Any, cast
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -15,6 +15,9 @@ from tests.apis.loopback import STAMP
 from tests.apis.openai_chat.streams import added_up, ask, payloads
 from tests.strategies import replies
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a machine is, is no law."""
+
 FAILURE = RelayError(ErrorCode.upstream_failed, "It failed.")
 
 
@@ -22,6 +25,7 @@ def names_of(events: list[Event]) -> list[str]:
     return [event.name for event in events if isinstance(event, ToolUseStart)]
 
 
+@UNHURRIED
 @given(replies(), st.booleans(), st.sets(st.integers(0, 5)), st.lists(st.integers(0, 40), max_size=6))
 def test_whole_equals_streamed_however_it_is_fed(
     events: list[Event], include_usage: bool, custom: set[int], cuts: list[int]
@@ -53,6 +57,7 @@ def test_whole_equals_streamed_however_it_is_fed(
     assert told["usage"] == (whole["usage"] if include_usage else None)
 
 
+@UNHURRIED
 @given(replies(), st.booleans())
 def test_what_is_written_is_of_the_sdk_s_own_types(events: list[Event], include_usage: bool) -> None:
     call = ask(stream_options={"include_usage": include_usage})
@@ -64,6 +69,7 @@ def test_what_is_written_is_of_the_sdk_s_own_types(events: list[Event], include_
     ChatCompletion.model_validate(json.loads(call.whole(fold(events))), strict=True)
 
 
+@UNHURRIED
 @given(replies(), st.integers(0, 40), st.booleans())
 def test_a_failure_at_any_point_is_the_only_end(events: list[Event], cut: int, started: bool) -> None:
     writer = ask(stream_options={"include_usage": True}).writer()
@@ -188,6 +194,7 @@ def texts(value: Any) -> list[str]:
     return [text for part in parts if (text := part.get("text") or part.get("refusal"))]
 
 
+@UNHURRIED
 @given(REQUEST)
 def test_a_request_of_the_sdk_s_types_is_read(request: dict[str, Any]) -> None:
     call = CHAT.read(json.dumps(request).encode(), STAMP)
@@ -245,6 +252,7 @@ JUNK = st.recursive(
 )
 
 
+@UNHURRIED
 @given(
     st.fixed_dictionaries(
         {"model": st.just("m"), "messages": st.lists(JUNK, max_size=3)},
@@ -256,6 +264,7 @@ def test_junk_is_read_or_refused(request: dict[str, Any]) -> None:
     assert error is None or (error.code is ErrorCode.request_invalid and error.param)
 
 
+@UNHURRIED
 @given(st.binary(max_size=60))
 def test_bytes_are_read_or_refused(body: bytes) -> None:
     error = fault(body)

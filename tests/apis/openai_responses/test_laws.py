@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseInputItemParam, ResponseStreamEvent, ToolParam
 from openai.types.responses.response_create_params import ToolChoice
@@ -16,6 +16,9 @@ from qrelay.events import Event, ToolUseStart
 from tests.apis.loopback import STAMP
 from tests.apis.openai_responses.streams import added_up, ask, payloads
 from tests.strategies import replies
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a machine is, is no law."""
 
 FAILURE = RelayError(ErrorCode.upstream_failed, "It failed.")
 EVENT: TypeAdapter[ResponseStreamEvent] = TypeAdapter(ResponseStreamEvent)
@@ -44,6 +47,7 @@ def requests_and_replies(draw: st.DrawFn) -> tuple[dict[str, Any], list[Event]]:
     return {"tools": list(tools.values()), "include": include}, events
 
 
+@UNHURRIED
 @given(requests_and_replies(), st.lists(st.integers(0, 40), max_size=6))
 def test_whole_equals_streamed_however_it_is_fed(given: tuple[dict[str, Any], list[Event]], cuts: list[int]) -> None:
     members, events = given
@@ -65,6 +69,7 @@ def test_whole_equals_streamed_however_it_is_fed(given: tuple[dict[str, Any], li
     assert [event["item"] for event in told if event["type"] == "response.output_item.done"] == whole["output"]
 
 
+@UNHURRIED
 @given(requests_and_replies())
 def test_what_is_written_is_of_the_sdk_s_own_types(given: tuple[dict[str, Any], list[Event]]) -> None:
     members, events = given
@@ -75,6 +80,7 @@ def test_what_is_written_is_of_the_sdk_s_own_types(given: tuple[dict[str, Any], 
     Response.model_validate(json.loads(call.whole(fold(events))), strict=True)
 
 
+@UNHURRIED
 @given(requests_and_replies(), st.integers(0, 40))
 def test_a_failure_at_any_point_is_the_only_end(given: tuple[dict[str, Any], list[Event]], cut: int) -> None:
     members, events = given
@@ -211,6 +217,7 @@ TOOLS: TypeAdapter[Any] = TypeAdapter(list[ToolParam])
 CHOICE: TypeAdapter[Any] = TypeAdapter(ToolChoice)
 
 
+@UNHURRIED
 @given(REQUEST)
 def test_a_request_of_the_sdk_s_types_is_read_and_told_again(request: dict[str, Any]) -> None:
     call = RESPONSES.read(json.dumps(request).encode(), STAMP)
@@ -221,6 +228,7 @@ def test_a_request_of_the_sdk_s_types_is_read_and_told_again(request: dict[str, 
     EVENT.validate_python(created, strict=True)
 
 
+@UNHURRIED
 @given(REQUEST)
 def test_the_generated_requests_are_the_sdk_s(request: dict[str, Any]) -> None:
     """Or the law above says less than it seems to."""
@@ -260,6 +268,7 @@ JUNK = st.recursive(
 )
 
 
+@UNHURRIED
 @given(
     some({"model": st.just("m"), "input": JUNK | st.lists(JUNK, max_size=3)}, tools=JUNK, tool_choice=JUNK, text=JUNK)
 )
@@ -268,6 +277,7 @@ def test_junk_is_read_or_refused(request: dict[str, Any]) -> None:
     assert error is None or error.param
 
 
+@UNHURRIED
 @given(st.binary(max_size=60))
 def test_bytes_are_read_or_refused(body: bytes) -> None:
     error = fault(body)

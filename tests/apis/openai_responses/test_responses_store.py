@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qrelay.apis.dialect import Stamp
@@ -27,6 +27,9 @@ from qrelay.events import (
 )
 from tests.apis.loopback import streamed
 from tests.apis.openai_responses.streams import USER, ask
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""How fast a machine is, is no law."""
 
 REPLY: list[Event] = [
     ReasoningDelta("hm"),
@@ -149,6 +152,7 @@ def test_what_is_too_large_is_not_kept() -> None:
     assert store.get("s", "small") is not None
 
 
+@UNHURRIED
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdef"), st.sampled_from(["put", "get", "delete"]), st.binary(max_size=12)),
