@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     method_not_allowed = "method_not_allowed"
     model_unknown = "model_unknown"
     response_unknown = "response_unknown"
+    previous_response_unknown = "previous_response_unknown"
     account_unknown = "account_unknown"
     no_account = "no_account"
     account_expired = "account_expired"
@@ -86,7 +87,11 @@ CATALOGUE: dict[ErrorCode, Row] = {
         "Ask GET /v1/models for the names this account may use.",
     ),
     ErrorCode.response_unknown: Row(
-        404, 404, "not_found_error", "invalid_request_error", "previous_response_not_found", False,
+        404, 404, "not_found_error", "invalid_request_error", "not_found", False,
+        "Stored responses are kept for a limited time, and only for the key that asked for them.",
+    ),
+    ErrorCode.previous_response_unknown: Row(
+        400, 400, "invalid_request_error", "invalid_request_error", "previous_response_not_found", False,
         "Send the whole conversation instead; stored responses are kept for a limited time.",
     ),
     ErrorCode.account_unknown: Row(

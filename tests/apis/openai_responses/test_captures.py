@@ -66,7 +66,7 @@ def test_everything_in_it_arrives(name: str) -> None:
 def test_what_another_server_kept_is_unknown() -> None:
     with pytest.raises(RelayError) as caught:
         read(GOES_ON)
-    assert caught.value.code is ErrorCode.response_unknown
+    assert caught.value.code is ErrorCode.previous_response_unknown
 
 
 def test_codex() -> None:

@@ -103,7 +103,7 @@ def test_a_fault_is_named(members: dict[str, Any], param: str) -> None:
 )
 def test_what_was_not_kept_is_unknown(members: dict[str, Any], param: str) -> None:
     error = refused(json.dumps({"model": "m", "input": "hi"} | members).encode())
-    assert error.code is ErrorCode.response_unknown
+    assert error.code is ErrorCode.previous_response_unknown
     assert error.param == param
 
 

@@ -120,7 +120,7 @@ def test_nobody_sees_another_s() -> None:
     assert bob.delete("resp_0123abcd") is False
     with pytest.raises(RelayError) as caught:
         ask(bob, previous_response_id="resp_0123abcd")
-    assert caught.value.code is ErrorCode.response_unknown
+    assert caught.value.code is ErrorCode.previous_response_unknown
 
 
 def test_what_is_deleted_is_gone() -> None:

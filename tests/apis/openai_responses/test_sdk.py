@@ -164,7 +164,7 @@ def test_a_conversation_goes_on() -> None:
         second = sdk.responses.create(model="m", input=output, previous_response_id=first.id)
         assert second.previous_response_id == first.id
         assert second.id != first.id
-        with pytest.raises(openai.NotFoundError) as caught:
+        with pytest.raises(openai.BadRequestError) as caught:
             sdk.responses.create(model="m", input="x", previous_response_id="resp_unknown")
     assert caught.value.code == "previous_response_not_found"
 

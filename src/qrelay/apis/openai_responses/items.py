@@ -35,7 +35,7 @@ def read(
 ) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
     """(system, turns) of items with their places. `find` looks up a referenced item by its id.
 
-    Raises RelayError: request_invalid naming the item and its field, response_unknown for a lost reference.
+    Raises RelayError: request_invalid naming the item and its field, previous_response_unknown for a lost reference.
     """
     reader = _Reader(toolbox, find, ignored)
     if instructions:
@@ -147,7 +147,7 @@ class _Reader:
     def _reference(self, item: Item, place: str) -> None:
         found = self._find(item.id or "")
         if found is None:
-            raise RelayError(ErrorCode.response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id")
+            raise RelayError(ErrorCode.previous_response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id")
         self.add(found, place)
 
     def _content(self, content: str | list[ContentPart] | None, place: str) -> tuple[Text | Image | Document, ...]:

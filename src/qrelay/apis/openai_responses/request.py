@@ -1,7 +1,7 @@
 """A Responses request: bytes to a `Call`. Not the reply (`reply.py`), the items (`items.py`) or the tools (`tools.py`).
 
 `previous_response_id`, `item_reference` and `store` need a memory of what was answered before. It is passed in:
-without one nothing is kept, and a reference to something kept is a `response_unknown`.
+without one nothing is kept, and a reference to something kept is a `previous_response_unknown`.
 Sources: CLIENTS.md A2 and (b) "OpenAI Responses", DESIGN.md §4 rule 2.
 """
 
@@ -23,7 +23,7 @@ SEALED = "reasoning.encrypted_content"
 
 
 def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
-    """Raises RelayError: request_invalid naming the field, or response_unknown."""
+    """Raises RelayError: request_invalid naming the field, or previous_response_unknown."""
     request, told = decode(body)
     _refuse(request)
     ignored = Ignored()
@@ -86,7 +86,7 @@ def _before(request: Request, memory: Memory | None) -> tuple[bytes, ...]:
     kept = memory.get(request.previous_response_id) if memory is not None else None
     if kept is None:
         raise RelayError(
-            ErrorCode.response_unknown,
+            ErrorCode.previous_response_unknown,
             f"Previous response with id '{request.previous_response_id}' not found.",
             param="previous_response_id",
         )
