@@ -147,7 +147,9 @@ class _Reader:
     def _reference(self, item: Item, place: str) -> None:
         found = self._find(item.id or "")
         if found is None:
-            raise RelayError(ErrorCode.previous_response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id")
+            raise RelayError(
+                ErrorCode.previous_response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id"
+            )
         self.add(found, place)
 
     def _content(self, content: str | list[ContentPart] | None, place: str) -> tuple[Text | Image | Document, ...]:
