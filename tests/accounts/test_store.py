@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from qrelay.accounts import database
@@ -240,3 +242,9 @@ async def test_an_id_nobody_has(process: Process) -> None:
         with pytest.raises(RelayError) as raised:
             await call
         assert raised.value.code is ErrorCode.account_unknown
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD

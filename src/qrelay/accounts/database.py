@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from qrelay.accounts.files import private_directory
 from qrelay.errors import ErrorCode, RelayError
+
+HEAD: Final = "0002"
+"""The newest migration's revision."""
 
 READING: Final = {"qrelay_reading": True}
 """Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
@@ -101,6 +102,14 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
 
 
 def _upgrade(connection: Connection) -> None:
+    """Run what is missing. Alembic is loaded only then: it would stay in memory, and a server starts far more often."""
+    if inspect(connection).has_table("alembic_version"):
+        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+        if found == HEAD:
+            return
+    from alembic import command  # noqa: PLC0415 -- see above
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", "qrelay.accounts:migrations")
     config.attributes["connection"] = connection
