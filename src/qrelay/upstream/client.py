@@ -42,7 +42,8 @@ class Answer:
         self._response = response
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._started = self._last_read = self._loop.time()
+        self._started = self._loop.time()
+        self._waiting_since: float | None = None
         self._expired: str | None = None
         self._watch = self._loop.call_later(min(timeouts.silence, timeouts.total), self._check)
         self.request_id = response.headers.get("x-amzn-requestid", "")
@@ -53,6 +54,7 @@ class Answer:
 
     async def read(self) -> bytes:
         """What has arrived since the last read, at least a byte; b"" at the end. Raises RelayError."""
+        self._waiting_since = self._loop.time()
         try:
             data = await self._response.content.readany()
         except (aiohttp.ClientError, ConnectionError) as error:
@@ -63,7 +65,7 @@ class Answer:
             ) from None
         if not data and self._expired is not None:
             raise RelayError(ErrorCode.upstream_timeout, self._expired)
-        self._last_read = self._loop.time()
+        self._waiting_since = None
         return data
 
     def close(self) -> None:
@@ -75,9 +77,14 @@ class Answer:
             self._response.close()
 
     def _check(self) -> None:
-        """One timer for the whole reply, set again for the time that is left: nothing is done per read."""
+        """One timer for the whole reply, set again for the time that is left: nothing is done per read.
+
+        The upstream is silent only while somebody waits for it: a client that reads slowly is not its fault.
+        """
+        if self._response.content.is_eof():
+            return
         now = self._loop.time()
-        silent_until = self._last_read + self._timeouts.silence
+        silent_until = (self._waiting_since or now) + self._timeouts.silence
         ends = self._started + self._timeouts.total
         due = min(silent_until, ends)
         if now < due:
@@ -115,6 +122,13 @@ class UpstreamClient:
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         """One page of ListAvailableModels (§5) as JSON text. Raises RelayError."""
+        try:
+            async with asyncio.timeout(self.timeouts.first_event):
+                return await self._list_models(credential, endpoint, next_token)
+        except TimeoutError:
+            raise RelayError(ErrorCode.upstream_timeout, "The upstream did not finish its list of models.") from None
+
+    async def _list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         query: dict[str, str | int] = {"origin": endpoint.origin, "maxResults": 50}
         if endpoint.sends_profile_arn and credential.profile_arn:
             query["profileArn"] = credential.profile_arn
@@ -128,10 +142,8 @@ class UpstreamClient:
             body = msgspec.json.encode(query)
             response = await self._post(credential, endpoint, operation, endpoint.control_target, body)
         try:
-            async with asyncio.timeout(self.timeouts.first_event), response:
+            async with response:
                 return await response.read()
-        except TimeoutError:
-            raise RelayError(ErrorCode.upstream_timeout, "The upstream did not finish its list of models.") from None
         except (aiohttp.ClientError, ConnectionError) as error:
             raise RelayError(ErrorCode.upstream_protocol, f"The list of models was cut: {_describe(error)}.") from None
 
@@ -187,6 +199,10 @@ class UpstreamClient:
             raise RelayError(
                 ErrorCode.upstream_unreachable, f"The upstream {_host(url)} can't be reached: {_describe(error)}."
             ) from None
+        except ValueError as error:  # a URL or a header that can't be written; the texts of these hold no value
+            raise RelayError(
+                ErrorCode.upstream_unreachable, f"No request to {_host(url)} can be written: {error}."
+            ) from None
         if response.status == 200:
             return response
         raise await self._refused(response)
@@ -203,7 +219,11 @@ class UpstreamClient:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    """Who was to be reached, without a password that the URL may hold."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return "that address"
 
 
 def _describe(error: BaseException) -> str:

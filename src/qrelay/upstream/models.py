@@ -5,14 +5,16 @@ A client's name is looked for in the account's own list in this order (DESIGN: u
     a user's alias            QRELAY_MODEL_ALIASES
     the name itself           claude-sonnet-4.5
     the same model, spelt     claude-sonnet-4-5, claude-sonnet-4-5-20250929, claude-4.5-sonnet, claude-sonnet-4.5[1m],
-    otherwise                 anthropic/claude-sonnet-4-5, CLAUDE_SONNET_4_20250514_V1_0
+    otherwise                 anthropic/claude-sonnet-4-5, us.anthropic.claude-sonnet-4-5-v1:0,
+                              claude-sonnet-4-5@20250929, CLAUDE_SONNET_4_20250514_V1_0
     a family's name           sonnet, claude-opus, claude-haiku-latest and what Claude Code's aliases expand to
                               (claude-opus-5-5 …): the newest of that family
-    anything else             goes through as it is
+    anything else             goes through as it is, without what no id of the service has: `[1m]`, `provider/`
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -22,9 +24,11 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import schema
 
 DEFAULT_WINDOW = 200_000
+_LONGEST = 200
 _SUFFIX = re.compile(r"\[\w+\]$")
-_NOISE = re.compile(r"[-_]?(20\d{6}|v\d+[_:]\d+|latest)$")
-_PIECES = re.compile(r"[a-z]+|\d+")
+_NOISE = re.compile(r"[-_@]?(20\d{6}|v\d+[_:]\d+|latest)$")
+_VENDOR = re.compile(r"^(\w+\.)?anthropic\.")
+_PIECES = re.compile(r"[a-z]+|[0-9]{1,9}")
 _FAMILIES = frozenset({"opus", "sonnet", "haiku"})
 _CLAUDE_CODE = ((5, 5), ())  # what its aliases expand to (CLIENTS.md A1), and a bare family
 
@@ -62,8 +66,14 @@ class _Key(NamedTuple):
     version: tuple[int, ...]
 
 
+def _bare(name: str) -> str:
+    return _SUFFIX.sub("", name.strip()).rsplit("/", 1)[-1]
+
+
+@lru_cache(maxsize=1024)
 def _key(name: str) -> _Key:
-    bare = _SUFFIX.sub("", name.strip().lower()).rsplit("/", 1)[-1]
+    """What a name says, however it is spelt. Names are at most as long as `_LONGEST`."""
+    bare = _VENDOR.sub("", _bare(name).lower())
     while (shorter := _NOISE.sub("", bare)) != bare:
         bare = shorter
     pieces = _PIECES.findall(bare)
@@ -77,12 +87,16 @@ def find(name: str, models: Iterable[Model]) -> Model | None:
     for model in models:
         if model.id == name:
             return model
+    if len(name) > _LONGEST:
+        return None
     key = _key(name)
     return next((model for model in models if _key(model.id) == key), None)
 
 
 def is_family(name: str) -> bool:
     """Whether a name means "the newest of its family" when no model is called that."""
+    if len(name) > _LONGEST:
+        return False
     key = _key(name)
     return len(key.words & _FAMILIES) == 1 and key.words <= _FAMILIES | {"claude"} and key.version in _CLAUDE_CODE
 
@@ -98,7 +112,7 @@ def resolve(name: str, models: Sequence[Model], aliases: Mapping[str, str] | Non
     """The service's id for a client's name."""
     name = (aliases or {}).get(name, name)
     found = find(name, models) or (newest(name, models) if is_family(name) else None)
-    return found.id if found is not None else name
+    return found.id if found is not None else _bare(name)
 
 
 # --- the service's list (PROTOCOL.md §5) ------------------------------------------------------------------------------
@@ -110,7 +124,9 @@ def read_page(body: bytes) -> tuple[list[Model], str | None]:
         page = msgspec.json.decode(body, type=schema.ListAvailableModelsResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The list of models can't be read: {error}.") from None
-    return [_model(row.modelId, row) for row in page.models or () if row.modelId], page.nextToken
+    return [
+        _model(row.modelId, row) for row in page.models or () if row.modelId and len(row.modelId) <= _LONGEST
+    ], page.nextToken
 
 
 def _model(id_: str, row: schema.ModelRow) -> Model:
