@@ -24,6 +24,9 @@ class ErrorCode(StrEnum):
     response_unknown = "response_unknown"
     previous_response_unknown = "previous_response_unknown"
     account_unknown = "account_unknown"
+    login_unknown = "login_unknown"
+    login_failed = "login_failed"
+    login_timeout = "login_timeout"
     no_account = "no_account"
     account_expired = "account_expired"
     account_suspended = "account_suspended"
@@ -98,13 +101,25 @@ CATALOGUE: dict[ErrorCode, Row] = {
         404, 404, "not_found_error", "invalid_request_error", "account_unknown", False,
         "Ask GET /v2/accounts for the ids there are.",
     ),
+    ErrorCode.login_unknown: Row(
+        404, 404, "not_found_error", "invalid_request_error", "login_unknown", False,
+        "Start the log-in again, with `qrelay login` or POST /v2/auth/start; a restart ends those that wait.",
+    ),
+    ErrorCode.login_failed: Row(
+        400, 400, "invalid_request_error", "invalid_request_error", "login_failed", False,
+        "Start the log-in again: `qrelay login`.",
+    ),
+    ErrorCode.login_timeout: Row(
+        408, 408, "timeout_error", "invalid_request_error", "login_timeout", False,
+        "Start the log-in again with `qrelay login`, and approve it within QRELAY_LOGIN_TIMEOUT_SECONDS.",
+    ),
     ErrorCode.no_account: Row(
         401, 401, "authentication_error", "invalid_request_error", "no_account", False,
-        "Add an account: POST /v2/accounts, or the AMAZONQ_* variables (README.md).",
+        "Add an account: `qrelay login`, POST /v2/accounts, or the AMAZONQ_* variables (README.md).",
     ),
     ErrorCode.account_expired: Row(
         401, 401, "authentication_error", "invalid_request_error", "account_expired", False,
-        "Log the account in again: its refresh token is no longer accepted.",
+        "Log the account in again, with `qrelay login --account ID`: its refresh token is no longer accepted.",
     ),
     ErrorCode.account_suspended: Row(
         403, 403, "permission_error", "invalid_request_error", "account_suspended", False,

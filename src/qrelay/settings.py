@@ -171,6 +171,8 @@ class Settings(BaseSettings):
     """How often accounts are looked over for tokens that are about to expire."""
     refresh_lead_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
     """How long before its expiry a token is refreshed."""
+    login_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 300
+    """How long somebody has to approve a log-in, and how long a claim of it waits."""
     max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100
     """After how many failures without a success between them an account is disabled."""
 

@@ -7,7 +7,8 @@ import pytest
 from aiohttp import web
 
 from qrelay.accounts.account import Account, Renewal
-from qrelay.accounts.oidc import Refusal, RefusalKind, TokenClient, external_token_endpoint
+from qrelay.accounts.answers import Refusal, RefusalKind
+from qrelay.accounts.oidc import TokenClient, external_token_endpoint
 from tests.accounts.token_server import TokenServer, refusal
 
 pytestmark = pytest.mark.anyio

@@ -2,6 +2,7 @@
 
 pool         which account serves a request          refresher    one refresh at a time, kept before use
 environment  the account the variables name          oidc         the token services' HTTP
+device       a log-in by device code                 answers      what those services answer
 store        accounts added, changed, deleted        safekeeping  leases, and tokens kept whatever happens
 identity     what changes in a row, and what not     ledger       the table and its picture in memory
 rows         rows as values: sealed, digested        tallies      counts that wait to be stored

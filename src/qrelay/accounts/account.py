@@ -22,7 +22,8 @@ class Account(Struct, frozen=True, kw_only=True):
     """One account as stored. `state` is `disabled` when `enabled` is false, whatever it was before.
 
     `generation` counts its tokens: every change of them, by refresh or by hand, adds one. `expires_at` None means that
-    nobody said when the access token ends. `other` is q2api's JSON text.
+    nobody said when the access token ends. `own_client`: its client was registered here, under our own name, and may be
+    used for another log-in. `other` is q2api's JSON text.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Account(Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     client_secret: str | None = None
     client_secret_expires_at: float | None = None
+    own_client: bool = False
     user_id: str | None = None
     refresh_token: str | None = None
     access_token: str | None = None
@@ -107,6 +109,7 @@ class NewAccount(Struct, frozen=True, kw_only=True):
     client_id: str | None = None
     client_secret: str | None = None
     client_secret_expires_at: float | None = None
+    own_client: bool | None = None
     user_id: str | None = None
     refresh_token: str | None = None
     access_token: str | None = None

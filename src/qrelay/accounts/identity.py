@@ -38,22 +38,11 @@ def added_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict
     Tokens are taken when they are a new log-in, or when those stored are dead or gone. Otherwise the refresh token is
     the stored one, which may be on its way to the token service just now, or the first one, which is older.
     """
-    values = _said(new) | {"updated_at": now}
+    values = _said(new) | _client(row.client_id, new) | {"updated_at": now}
     known = digest in {row.identity, row.token_digest}
     if known and row.deleted_at is None and row.state != "needs_login":
         return {name: value for name, value in values.items() if name not in _TOKENS}
-    values |= {
-        "access_token": new.access_token,
-        "expires_at": new.expires_at,
-        "issued_at": _issued(new, now),
-        "token_digest": digest,
-        "generation": row.generation + 1,
-        "state": "ready",
-        "state_reason": None,
-        "deleted_at": None,
-        "lease_owner": None,
-        "lease_until": None,
-    }
+    values |= _fresh(row, new, digest, now) | {"deleted_at": None}
     if row.deleted_at is not None:
         values |= {"enabled": new.enabled is not False, "error_count": 0}
     return values
@@ -65,9 +54,26 @@ def named_again(row: Row[Any], new: NewAccount, _digest: str, now: float) -> dic
     return changes | {"updated_at": now} if changes and row.deleted_at is None else {}
 
 
+def logged_in_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str, Any]:
+    """A row whose owner has logged in again: everything of the log-in is new, the account stays the one it was."""
+    return (
+        _said(new)
+        | _client(row.client_id, new)
+        | _fresh(row, new, digest, now)
+        | {
+            "refresh_token": new.refresh_token,
+            "previous_refresh_token": None,
+            "last_refresh_time": None,
+            "last_refresh_status": None,
+            "error_count": 0,
+            "updated_at": now,
+        }
+    )
+
+
 def changed(account: Account, changes: AccountChanges, rows: Rows, now: float) -> dict[str, Any]:
     """A row changed by hand. Switching an account on forgets its errors."""
-    values = _said(changes) | dict.fromkeys(changes.forget)
+    values = _said(changes) | _client(account.client_id, changes) | dict.fromkeys(changes.forget)
     values["updated_at"] = now
     if changes.refresh_token is not None:
         values |= {"access_token": changes.access_token, "generation": account.generation + 1}
@@ -80,6 +86,30 @@ def changed(account: Account, changes: AccountChanges, rows: Rows, now: float) -
     if changes.enabled and not account.enabled:
         values |= {"error_count": 0, "state_reason": None}
     return values
+
+
+def _fresh(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str, Any]:
+    """Tokens of a new log-in in a known row. A refresh of the old ones that is under way can't be kept any more."""
+    return {
+        "access_token": new.access_token,
+        "expires_at": new.expires_at,
+        "issued_at": _issued(new, now),
+        "token_digest": digest,
+        "generation": row.generation + 1,
+        "state": "ready",
+        "state_reason": None,
+        "lease_owner": None,
+        "lease_until": None,
+    }
+
+
+def _client(known: str | None, said: NewAccount | AccountChanges) -> dict[str, Any]:
+    """What goes with a client: nothing that was known of the one before it holds for another."""
+    if said.client_id in {None, known}:
+        return {}
+    if isinstance(said, AccountChanges):
+        return {"own_client": False, "client_secret_expires_at": None}
+    return {"own_client": said.own_client is True, "client_secret_expires_at": said.client_secret_expires_at}
 
 
 def _issued(new: NewAccount, now: float) -> float | None:

@@ -1,65 +1,50 @@
-"""The token services' HTTP: one question, one answer, as values. Not when to ask, not what to store.
+"""The token services' HTTP: one question, one answer, as values (`answers`). Not when to ask, not what to store.
 
-    builder_id, identity_center   AWS SSO OIDC CreateToken, camelCase JSON          PROTOCOL.md §6.1
+    builder_id, identity_center   AWS SSO OIDC, camelCase JSON                      PROTOCOL.md §6.1
     social                        Kiro's own refresh, JSON                          PROTOCOL.md §6.2
     external_idp                  the tenant's token endpoint, a form               PROTOCOL.md §6.3
     api_key                       never refreshed                                   PROTOCOL.md §6.4
 
-AWS's own SDKs know an error by the header `x-amzn-errortype`, others by the body's `error`; here either will do. A
-token is dead only when the service says so in one of these words: an endpoint that is down or speaks nonsense says
-nothing about an account.
+A log-in by device code is three questions: `register` a client, `authorize_device`, then `device_token` until it is
+approved.
 """
 
 import ipaddress
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeAlias, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias, assert_never
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
 
 from qrelay.accounts.account import REGION, Account, Renewal
+from qrelay.accounts.answers import (
+    DeviceCode,
+    Refusal,
+    Registration,
+    Response,
+    mapping,
+    read_device_code,
+    read_registration,
+    read_renewal,
+)
 
-RefusalKind: TypeAlias = Literal["invalid_grant", "invalid_client", "slow_down", "refused", "unreachable", "timeout"]
-
+CLIENT_NAME: Final = "qrelay"
+"""Who we say we are when a client is registered: never another program."""
+SCOPES: Final = ("codewhisperer:completions", "codewhisperer:analysis", "codewhisperer:conversations")
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 SOCIAL_ENDPOINT: Final = "https://prod.us-east-1.auth.desktop.kiro.dev/refreshToken"
-_FALLBACK_LIFETIME: Final = 3600.0  # PROTOCOL.md §6.1: what is seen when nothing is said
 _LONGEST_ANSWER: Final = 1 << 20
-_LONGEST_REASON: Final = 300
-_KINDS: Final[Mapping[str, RefusalKind]] = {
-    "invalid_grant": "invalid_grant",
-    "expired_token": "invalid_grant",
-    "invalid_client": "invalid_client",
-    "slow_down": "slow_down",
-    "server_error": "unreachable",
-    "temporarily_unavailable": "unreachable",
-    "InvalidGrantException": "invalid_grant",
-    "ExpiredTokenException": "invalid_grant",
-    "InvalidClientException": "invalid_client",
-    "SlowDownException": "slow_down",
-    "TooManyRequestsException": "slow_down",
-    "ThrottlingException": "slow_down",
-    "InternalServerException": "unreachable",
-}
 
-
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """No tokens, and why.
-
-    invalid_grant    the refresh token is dead            invalid_client   the client registration is
-    slow_down        asked too often                      refused          anything else that was said clearly
-    unreachable      no answer, or none that can be read  timeout          not in time
-    """
-
-    kind: RefusalKind
-    message: str
+Fields: TypeAlias = Mapping[str, str | Sequence[str] | None]
 
 
 class TokenClient:
     """Asks the token services through `session`, which is the caller's (proxy and TLS settings are the session's).
 
-    `token_endpoint` goes before AWS's own (`https://oidc.<region>.amazonaws.com/token`); for a social log-in its
-    sibling `refreshToken` does. The timeout, in seconds, is for one whole question.
+    `token_endpoint` goes before AWS's own (`https://oidc.<region>.amazonaws.com/token`), and its siblings
+    `client/register`, `device_authorization` and, for a social log-in, `refreshToken` before theirs. The timeout, in
+    seconds, is for one whole question. A region that isn't one is refused: it would become part of a host name.
     """
 
     def __init__(
@@ -73,19 +58,18 @@ class TokenClient:
         """New tokens for an account's refresh token. Never asked twice by itself: the token may be good for one use."""
         match account.kind:
             case "builder_id" | "identity_center":
-                if not REGION.fullmatch(account.region):
-                    return Refusal(kind="refused", message=f"{account.region!r} is not a region.")
                 fields = {
                     "clientId": account.client_id,
                     "clientSecret": account.client_secret,
                     "grantType": "refresh_token",
                     "refreshToken": account.refresh_token,
                 }
-                endpoint = self._token_endpoint or f"https://oidc.{account.region}.amazonaws.com/token"
-                return await self._ask(endpoint, json=fields)
+                return read_renewal(await self._ask_region(account.region, "token", fields))
             case "social":
                 endpoint = urljoin(self._token_endpoint, "refreshToken") if self._token_endpoint else SOCIAL_ENDPOINT
-                return await self._ask(endpoint, json={"refreshToken": account.refresh_token}, dead_on_401=True)
+                return read_renewal(
+                    await self._ask(endpoint, json={"refreshToken": account.refresh_token}), dead_on_401=True
+                )
             case "external_idp":
                 endpoint = external_token_endpoint(account.other)
                 if endpoint is None:
@@ -95,20 +79,45 @@ class TokenClient:
                     "refresh_token": account.refresh_token or "",
                     "client_id": account.client_id or "",
                 }
-                return await self._ask(endpoint, form=form)
+                return read_renewal(await self._ask(endpoint, form=form))
             case "api_key":
                 return Refusal(kind="refused", message="An API key can't be refreshed.")
             case _:
                 assert_never(account.kind)
 
+    async def register(self, region: str) -> Registration | Refusal:
+        """RegisterClient: a new client of ours in a region."""
+        fields = {"clientName": CLIENT_NAME, "clientType": "public", "scopes": SCOPES}
+        return read_registration(await self._ask_region(region, "client/register", fields))
+
+    async def authorize_device(self, region: str, client: Registration, start_url: str) -> DeviceCode | Refusal:
+        """StartDeviceAuthorization: a code for somebody to approve at a start URL's log-in page."""
+        fields = {"clientId": client.client_id, "clientSecret": client.client_secret, "startUrl": start_url}
+        return read_device_code(await self._ask_region(region, "device_authorization", fields))
+
+    async def device_token(self, region: str, client: Registration, device_code: str) -> Renewal | Refusal:
+        """CreateToken for a device code: a Refusal whose `error` is `authorization_pending` until it is approved."""
+        fields = {
+            "clientId": client.client_id,
+            "clientSecret": client.client_secret,
+            "grantType": DEVICE_GRANT,
+            "deviceCode": device_code,
+        }
+        return read_renewal(await self._ask_region(region, "token", fields))
+
+    async def _ask_region(self, region: str, path: str, fields: Fields) -> Response | Refusal:
+        if not REGION.fullmatch(region):
+            return Refusal(kind="refused", message=f"{region!r} is not a region.")
+        token_endpoint = self._token_endpoint or f"https://oidc.{region}.amazonaws.com/token"
+        return await self._ask(token_endpoint if path == "token" else urljoin(token_endpoint, path), json=fields)
+
     async def _ask(
         self,
         endpoint: str,
         *,
-        json: Mapping[str, str | None] | None = None,
+        json: Fields | None = None,
         form: Mapping[str, str] | None = None,
-        dead_on_401: bool = False,
-    ) -> Renewal | Refusal:
+    ) -> Response | Refusal:
         host = urlsplit(endpoint).netloc
         headers = {"accept": "application/json"}
         if json is not None:
@@ -125,7 +134,7 @@ class TokenClient:
             return Refusal(kind="timeout", message=f"{host} didn't answer in time.")
         except (aiohttp.ClientError, OSError) as error:
             return Refusal(kind="unreachable", message=f"{host} can't be reached ({type(error).__name__}).")
-        return _read(host, status, error_type, body, dead_on_401=dead_on_401)
+        return Response(host, status, error_type, body)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
@@ -140,7 +149,7 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 def external_token_endpoint(other: str | None) -> str | None:
     """Where an external identity provider's tokens come from: https anywhere, plain http on loopback only."""
-    found = _mapping((other or "").encode())
+    found = mapping((other or "").encode())
     endpoint = found.get("token_endpoint") or found.get("tokenEndpoint")
     if not isinstance(endpoint, str):
         return None
@@ -150,54 +159,11 @@ def external_token_endpoint(other: str | None) -> str | None:
         return None
     if parts.hostname is None:
         return None
-    return endpoint if parts.scheme == "https" or (parts.scheme == "http" and _loopback(parts.hostname)) else None
+    return endpoint if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname)) else None
 
 
-def _read(host: str, status: int, error_type: str, body: bytes, *, dead_on_401: bool) -> Renewal | Refusal:
-    answer = _mapping(body)
-    if status == 200:
-        return _renewal(host, answer)
-    error = answer.get("error")
-    name = error_type.partition(":")[0].rpartition("#")[2]
-    kind = _KINDS.get(name) or (_KINDS.get(error) if isinstance(error, str) else None)
-    if kind is None and dead_on_401 and status == 401:
-        kind = "invalid_grant"
-    if kind is None and status == 429:
-        kind = "slow_down"
-    if kind is None and status >= 500:
-        kind = "unreachable"
-    told = answer.get("error_description") or answer.get("message") or answer.get("Message")
-    words = ", ".join(str(word)[:_LONGEST_REASON] for word in (error if isinstance(error, str) else name, told) if word)
-    return Refusal(kind=kind or "refused", message=f"{host} answered {status}" + (f": {words}" if words else ""))
-
-
-def _renewal(host: str, answer: Mapping[str, Any]) -> Renewal | Refusal:
-    def text(*names: str) -> str | None:
-        return next((value for name in names if isinstance(value := answer.get(name), str) and value), None)
-
-    access_token = text("accessToken", "access_token")
-    if access_token is None:
-        return Refusal(kind="unreachable", message=f"{host} answered 200 without an access token.")
-    try:
-        expires_in = float(answer.get("expiresIn") or answer.get("expires_in") or _FALLBACK_LIFETIME)
-    except (TypeError, ValueError):
-        expires_in = _FALLBACK_LIFETIME
-    return Renewal(
-        access_token=access_token,
-        refresh_token=text("refreshToken", "refresh_token"),
-        expires_in=max(0.0, expires_in),
-        profile_arn=text("profileArn", "profile_arn"),
-    )
-
-
-def _mapping(body: bytes) -> Mapping[str, Any]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:  # ValidationError is one
-        return {}
-
-
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, where plain http may be used."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

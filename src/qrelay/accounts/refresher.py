@@ -25,7 +25,8 @@ import structlog
 from msgspec import Struct
 
 from qrelay.accounts.account import Account
-from qrelay.accounts.oidc import Refusal, TokenClient
+from qrelay.accounts.answers import Refusal
+from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError

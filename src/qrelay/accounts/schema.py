@@ -44,6 +44,8 @@ accounts = Table(
     Column("client_id", Text),
     Column("client_secret", LargeBinary),
     Column("client_secret_expires_at", Double),
+    # Whether that client was registered here: another program's is good for refreshing only.
+    Column("own_client", Boolean, nullable=False, server_default=false()),
     Column("user_id", Text),
     Column("refresh_token", LargeBinary),
     Column("previous_refresh_token", LargeBinary),

@@ -89,6 +89,18 @@ class AccountStore:
         row = await self._upsert(new, identity.named_again)
         return None if row.deleted_at is not None else self._ledger.put(row)
 
+    async def log_in_again(self, account_id: str, new: NewAccount) -> Account:
+        """Give an account the tokens of a new log-in; its id, its first identity and its counts stay."""
+        digest = self._digest(new)
+        await self.flush()
+        async with self._ledger.writing() as connection:
+            row = await self._ledger.fetch(connection, account_id)
+            if row is None:
+                raise unknown(account_id)
+            values = identity.logged_in_again(row, new, digest, self._clock())
+            row = await self._ledger.update(connection, account_id, values)
+        return self._ledger.put(row)
+
     async def patch(self, account_id: str, changes: AccountChanges) -> Account:
         """Change what is said. New tokens make the account ready again; switching it on forgets its errors."""
         await self.flush()
@@ -159,15 +171,18 @@ class AccountStore:
                 failing = True
 
     async def _upsert(self, new: NewAccount, again: identity.Again) -> Row[Any]:
-        token = new.refresh_token or new.access_token
-        if token is None:
-            raise RelayError(ErrorCode.request_invalid, "An account needs a refresh token.", param="refreshToken")
-        digest = self._ledger.rows.digest(new.client_id, token)
+        digest = self._digest(new)
         await self.flush()
         try:
             return await self._upsert_once(new, digest, again)
         except IntegrityError:  # another process added it in between, and now it is found
             return await self._upsert_once(new, digest, again)
+
+    def _digest(self, new: NewAccount) -> str:
+        token = new.refresh_token or new.access_token
+        if token is None:
+            raise RelayError(ErrorCode.request_invalid, "An account needs a refresh token.", param="refreshToken")
+        return self._ledger.rows.digest(new.client_id, token)
 
     async def _upsert_once(self, new: NewAccount, digest: str, again: identity.Again) -> Row[Any]:
         async with self._ledger.writing() as connection:

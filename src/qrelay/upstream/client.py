@@ -8,6 +8,7 @@ can stand behind these two names.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
@@ -21,7 +22,11 @@ from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
 
 _ERROR_BODY_LIMIT = 64 * 1024
-_REST_PATHS = {"GenerateAssistantResponse": "/generateAssistantResponse", "ListAvailableModels": "/ListAvailableModels"}
+_REST_PATHS = {
+    "GenerateAssistantResponse": "/generateAssistantResponse",
+    "ListAvailableModels": "/ListAvailableModels",
+    "ListAvailableProfiles": "/ListAvailableProfiles",
+}
 _TOKEN_TYPES = {"external_idp": "EXTERNAL_IDP", "api_key": "API_KEY"}  # PROTOCOL.md §1.3
 _NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
@@ -122,13 +127,6 @@ class UpstreamClient:
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         """One page of ListAvailableModels (§5) as JSON text. Raises RelayError."""
-        try:
-            async with asyncio.timeout(self.timeouts.first_event):
-                return await self._list_models(credential, endpoint, next_token)
-        except TimeoutError:
-            raise RelayError(ErrorCode.upstream_timeout, "The upstream did not finish its list of models.") from None
-
-    async def _list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         query: dict[str, str | int] = {"origin": endpoint.origin, "maxResults": 50}
         if endpoint.sends_profile_arn and credential.profile_arn:
             query["profileArn"] = credential.profile_arn
@@ -137,15 +135,29 @@ class UpstreamClient:
         operation = "ListAvailableModels"
         if endpoint.binding == "restjson":
             url = endpoint.url + _REST_PATHS[operation]
-            response = await self._send("GET", url, self._headers(credential), query=query)
+            asking = self._send("GET", url, self._headers(credential), query=query)
         else:
             body = msgspec.json.encode(query)
-            response = await self._post(credential, endpoint, operation, endpoint.control_target, body)
+            asking = self._post(credential, endpoint, operation, endpoint.control_target, body)
+        return await self._whole("list of models", asking)
+
+    async def list_profiles(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
+        """One page of ListAvailableProfiles (§8.1) as JSON text. Raises RelayError."""
+        query: dict[str, str | int] = {"maxResults": 10}
+        if next_token:
+            query["nextToken"] = next_token
+        body = msgspec.json.encode(query)
+        asking = self._post(credential, endpoint, "ListAvailableProfiles", endpoint.control_target, body)
+        return await self._whole("list of profiles", asking)
+
+    async def _whole(self, what: str, asking: Awaitable[aiohttp.ClientResponse]) -> bytes:
         try:
-            async with response:
+            async with asyncio.timeout(self.timeouts.first_event), await asking as response:
                 return await response.read()
+        except TimeoutError:
+            raise RelayError(ErrorCode.upstream_timeout, f"The upstream did not finish its {what}.") from None
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise RelayError(ErrorCode.upstream_protocol, f"The list of models was cut: {_describe(error)}.") from None
+            raise RelayError(ErrorCode.upstream_protocol, f"The {what} was cut: {_describe(error)}.") from None
 
     async def _post(
         self, credential: Credential, endpoint: Endpoint, operation: str, target: str, body: bytes

@@ -50,3 +50,9 @@ def endpoint_for(credential: Credential, override: str | None, binding: Binding,
     # A profile ARN that somebody configured for a Builder ID account is theirs to send; none is ever made up.
     sends_arn = _SENDS_ARN[credential.kind] or credential.profile_arn is not None
     return Endpoint(url.rstrip("/"), binding, origin, sends_profile_arn=sends_arn)
+
+
+def all_endpoints(override: str | None, binding: Binding, origin: str) -> list[Endpoint]:
+    """Every place that answers, for what an account may have at any of them; just the override if there is one."""
+    urls = [override] if override else list(_Q.values())
+    return [Endpoint(url.rstrip("/"), binding, origin) for url in urls]

@@ -1,0 +1,65 @@
+"""Which profiles an Identity Center account may use (PROTOCOL.md §8.1). Not which one is chosen."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from qrelay.credential import Credential
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.upstream.client import UpstreamClient
+from qrelay.upstream.endpoints import Endpoint
+
+_MAX_PAGES = 20
+_PATIENCE_SECONDS = 10.0
+
+
+class Profile(NamedTuple):
+    """`arn` is what requests name it by."""
+
+    arn: str
+    name: str = ""
+
+
+class _Row(Struct, rename="camel"):
+    arn: str | None = None
+    profile_name: str | None = None
+
+
+class _Page(Struct, rename="camel"):
+    profiles: list[_Row] | None = None
+    next_token: str | None = None
+
+
+async def list_profiles(
+    client: UpstreamClient, credential: Credential, endpoints: Iterable[Endpoint]
+) -> tuple[list[Profile], list[RelayError]]:
+    """The profiles of every endpoint, one after another, each once; and what went wrong at those that gave none."""
+    found: dict[str, Profile] = {}
+    failures: list[RelayError] = []
+    for endpoint in endpoints:
+        token: str | None = None
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                for _ in range(_MAX_PAGES):
+                    profiles, token = read_page(await client.list_profiles(credential, endpoint, token))
+                    for profile in profiles:
+                        found.setdefault(profile.arn, profile)
+                    if not token:
+                        break
+        except TimeoutError:
+            failures.append(RelayError(ErrorCode.upstream_timeout, f"{endpoint.url} gave no list of profiles in time."))
+        except RelayError as error:
+            failures.append(error)
+    return list(found.values()), failures
+
+
+def read_page(body: bytes) -> tuple[list[Profile], str | None]:
+    """One page of ListAvailableProfiles and the token of the next. Raises RelayError if it can't be read."""
+    try:
+        page = msgspec.json.decode(body, type=_Page)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RelayError(ErrorCode.upstream_protocol, f"The list of profiles can't be read: {error}.") from None
+    return [Profile(row.arn, row.profile_name or "") for row in page.profiles or () if row.arn], page.next_token
