@@ -154,15 +154,14 @@ def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayErro
     """An HTTP answer other than 200. `headers` must look names up without case."""
     told = _told(body)
     kind = _bare(headers.get("x-amzn-errortype")) or _bare(told.get("code")) or _bare(told.get("__type"))
-    return classify(
-        Refusal(status, kind, _text(told, "reason"), _message(told, body), _seconds(headers.get("retry-after")))
-    )
+    retry_after = _seconds(headers.get("retry-after"))
+    return classify(Refusal(status, kind, _text(told, "reason"), _message(told), retry_after))
 
 
 def from_frame(kind: str, payload: bytes) -> RelayError:
     """An exception frame (`:exception-type`), which ends the reply it stands in."""
     told = _told(payload)
-    return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told, payload)))
+    return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told)))
 
 
 def from_error_frame(error_code: str, message: str) -> RelayError:
@@ -171,10 +170,11 @@ def from_error_frame(error_code: str, message: str) -> RelayError:
 
 
 def _told(body: bytes) -> dict[str, Any]:
+    """The members of an error's JSON. What isn't JSON, a proxy's page perhaps, is its message."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
+        return {"message": body[:300].decode("utf-8", "replace")}
     return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
 
 
@@ -183,11 +183,8 @@ def _text(told: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _message(told: dict[str, Any], body: bytes) -> str:
-    for name in ("message", "Message", "errorMessage"):
-        if text := _text(told, name):
-            return text
-    return "" if told else body[:300].decode("utf-8", "replace")
+def _message(told: dict[str, Any]) -> str:
+    return _text(told, "message") or _text(told, "Message") or _text(told, "errorMessage")
 
 
 def _bare(name: Any) -> str:
