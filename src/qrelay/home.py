@@ -1,7 +1,8 @@
 """The folder of everything that is kept, and the promise that one server at a time uses it. Not what is in it.
 
     QRELAY_HOME/              0700, files 0600
-      lock                    held by the running server; its text is {"pid": …, "url": …}
+      lock                    held by the running server; its text is {"pid": …, "url": …, "socket": …}
+      socket                  where that server answers the owner's commands
 
 The lock is the operating system's, on an open file: it ends with the process, however that ends.
 """
@@ -27,10 +28,14 @@ class HomeBusy(HomeUnusable):
 
 
 class Running(msgspec.Struct, frozen=True):
-    """What the lock file says of the server that holds it; `url` is None until it listens."""
+    """What the lock file says of the process that holds it: both None until a server listens, or for a command.
+
+    `socket` is the path where it answers the owner's commands, None where a system has no such sockets.
+    """
 
     pid: int
     url: str | None = None
+    socket: str | None = None
 
 
 class Home:
@@ -40,9 +45,9 @@ class Home:
         self.path = path
         self._lock = lock
 
-    def announce(self, url: str) -> None:
+    def announce(self, url: str, socket: Path | None = None) -> None:
         """Write down where this server listens, for the commands that look for it."""
-        _write(self._lock, Running(os.getpid(), url))
+        _write(self._lock, Running(os.getpid(), url, None if socket is None else str(socket)))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 
 from qrelay import __version__, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
+from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import run_loop, serve_app
 from qrelay.home import open_home
 from qrelay.http.app import build_app
@@ -23,14 +24,18 @@ def serve(chosen: Settings) -> None:
     check_doors(chosen)
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
     _warn(chosen)
-    with open_home(chosen.home) as home, listening(chosen.host, chosen.port) as sockets:
+    with (
+        open_home(chosen.home) as home,
+        listening(chosen.host, chosen.port) as sockets,
+        private_socket(home.path) as private,
+    ):
 
         def ready() -> None:
-            home.announce(local_url(sockets[0]))
+            home.announce(local_url(sockets[0]), private.path if private else None)
             typer.echo(ready_line(chosen, sockets[0]))
             sys.stdout.flush()
 
-        run_loop(serve_app(build_app(chosen), sockets, ready))
+        run_loop(serve_app(build_app(chosen), sockets, ready, private.listener if private else None))
 
 
 def ready_line(chosen: Settings, listener: socket.socket) -> str:

@@ -1,4 +1,4 @@
-"""One ASGI app on one address until it is told to stop. Not what the app does, and not which commands serve one.
+"""One ASGI app on one address, and for its owner on a socket, until it is told to stop. Not what the app does, and not which commands serve one.
 
 uvicorn does the HTTP. What is done here differs from it: the address is taken before the app starts, the first signal
 ends open streams at once (their handlers see the client leave, and clean up), and a signal is a good end: no traceback,
@@ -17,11 +17,13 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import HANDLED_SIGNALS
 
 from qrelay.cli.listening import BACKLOG
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
+from qrelay.http.doors import for_owner
 
 _GRACE = 2  # seconds for handlers to clean up after their client is gone
 
@@ -38,25 +40,17 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-async def serve_app(app: ASGIApp, sockets: list[socket.socket], ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called when the app has started. Raises what its start raised."""
+async def serve_app(
+    app: ASGIApp, sockets: list[socket.socket], ready: Callable[[], None], private: socket.socket | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called when the app has started. Raises what its start raised.
+
+    Who comes by `private` is the owner.
+    """
     start = _Start(app)
-    config = uvicorn.Config(
-        start,
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        backlog=BACKLOG,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=_GRACE,
-    )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
-        await _Server(config, ready).serve(sockets)
+        await _Server(_config(start), ready, private, _config(for_owner(app))).serve(sockets)
     except SystemExit as stopped:
         if start.failure is not None:
             raise start.failure from None
@@ -77,15 +71,51 @@ async def until_signal() -> None:
     await heard.wait()
 
 
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE,
+    )
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        ready: Callable[[], None],
+        private: socket.socket | None,
+        private_config: uvicorn.Config,
+    ) -> None:
         super().__init__(config)
         self._ready = ready
+        self._private = private
+        self._private_config = private_config
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._private is not None:
+            self.servers.append(await self._serve_owner(self._private))
         if not self.should_exit:
             self._ready()
+
+    async def _serve_owner(self, private: socket.socket) -> asyncio.Server:
+        """The same app once more; its connections are counted, and ended, with the others."""
+        config = self._private_config
+        config.load()
+
+        def protocol() -> asyncio.Protocol:
+            return HttpToolsProtocol(config, self.server_state, self.lifespan.state)
+
+        return await asyncio.get_running_loop().create_unix_server(protocol, sock=private)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for connection in list(self.server_state.connections):

@@ -13,7 +13,7 @@ import aiohttp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import Message, Receive, Scope, Send
 
@@ -31,10 +31,11 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, count_tokens, models, probes, responses
+from qrelay.http import accounts, amq2api, aq2api, count_tokens, models, pages, probes, responses
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
-from qrelay.http.doors import Doors
+from qrelay.http.doors import Doors, from_owner
+from qrelay.http.management import is_management, refusal
 from qrelay.settings import Settings
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
@@ -42,9 +43,6 @@ from qrelay.upstream.client import Timeouts, UpstreamClient
 USER_AGENT = f"qrelay/{__version__}"
 
 DIALECTS: dict[str, Dialect] = {"/messages": MESSAGES, "/chat/completions": CHAT, "/responses": RESPONSES}
-
-MANAGEMENT = ("/v2/",)
-"""Paths that change or show the gateway itself: checked in one place, before any of their routes."""
 
 
 def new_id() -> str:
@@ -55,8 +53,9 @@ def new_id() -> str:
 class App:
     """The ASGI application. Its lifespan opens the store, the network and the accounts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, background: bool) -> None:
         self._settings = settings
+        self._background = background
         self._doors = Doors(
             (key.get_secret_value() for key in settings.api_keys),
             settings.admin_secret.get_secret_value() if settings.admin_secret else None,
@@ -68,7 +67,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if self._settings.cors_origins and (origin := _origin(scope)) and self._doors.allows_origin(origin):
+            if self._opens_to_pages(scope) and (origin := _origin(scope)) and self._doors.allows_origin(origin):
                 if scope["method"] == "OPTIONS":
                     await _preflight(origin, send)
                     return
@@ -78,17 +77,31 @@ class App:
                 if route is not None:
                     await route(scope, receive, send)
                     return
-            if scope["path"].startswith(MANAGEMENT):
+            if is_management(scope["path"]):
                 try:
-                    self._doors.check_management(scope)
+                    self._check_management(scope)
                     receive = _replayed(await read_body(scope, receive, self._settings.max_body_bytes), receive)
                 except RelayError as error:
-                    told = JSONResponse({"error": accounts.error_answer(error)}, error.row.status)
-                    await told(scope, receive, send)
+                    await refusal(error, scope["path"])(scope, receive, send)
                     return
                 except ClientLeft:
                     return
         await self._rest(scope, receive, send)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """What a server does by the lifespan protocol, for who calls the app in its own process. Raises RelayError."""
+        async with self._lifespan(self._rest):
+            yield
+
+    def _opens_to_pages(self, scope: Scope) -> bool:
+        """Whether pages of other origins may be told what is here: client routes only, if any origin is named."""
+        return bool(self._settings.cors_origins) and not is_management(scope["path"])
+
+    def _check_management(self, scope: Scope) -> None:
+        if not (self._settings.console or from_owner(scope)):
+            raise RelayError(ErrorCode.route_unknown, f"This gateway has no route {scope['path'][:200]}.")
+        self._doors.check_management(scope)
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -114,10 +127,11 @@ class App:
             addresses = Addresses(settings.api_endpoint, settings.binding, settings.origin, settings.require_tail)
             gateway = Gateway(pool, client, catalog, addresses)
             self._open_routes(gateway, store, refresher)
-            keeping = asyncio.create_task(
-                refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
-            )
-            stack.push_async_callback(_stopped, keeping)
+            if self._background:
+                keeping = asyncio.create_task(
+                    refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
+                )
+                stack.push_async_callback(_stopped, keeping)
             yield
             self._chat.clear()
 
@@ -139,13 +153,16 @@ class App:
             }
         )
         routes: list[BaseRoute] = [
+            pages.root(console=settings.console),
             *probes.routes(store),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
+            *accounts.routes(store, refresher),
+            *amq2api.routes(store),
+            *aq2api.routes(store, refresher),
+            *pages.routes(),
         ]
-        if settings.console:
-            routes += accounts.routes(store, refresher)
         self._rest.router.routes[:] = routes
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
@@ -158,9 +175,12 @@ class App:
         )
 
 
-def build_app(settings: Settings) -> App:
-    """The gateway as an ASGI application. Nothing is opened before its lifespan starts."""
-    return App(settings)
+def build_app(settings: Settings, *, background: bool = True) -> App:
+    """The gateway as an ASGI application. Nothing is opened before its lifespan starts.
+
+    Without `background` it does what it is asked and nothing by itself, as a short command needs it.
+    """
+    return App(settings, background=background)
 
 
 def _reader(dialect: Dialect, memory: ResponsesStore) -> Callable[[bytes, Stamp, str], Call]:
