@@ -28,12 +28,10 @@ def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-_Word = Annotated[
-    # Printable and without spaces: it will be part of a header.
-    Annotated[str, StringConstraints(strip_whitespace=True, max_length=16384, pattern=r"^[\x21-\x7e]+$")] | None,
-    BeforeValidator(_blank_is_none),
-]
-_Line = Annotated[
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16384, pattern=r"^[\x21-\x7e]+$")]
+"""Printable and without spaces: it will be part of a header."""
+MaybeWord = Annotated[Word | None, BeforeValidator(_blank_is_none)]
+Line = Annotated[
     Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] | None,
     BeforeValidator(_blank_is_none),
 ]
@@ -57,13 +55,13 @@ class _Body(BaseModel):
     # What was sent stays out of error texts: it may be a secret in the wrong place.
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
-    label: _Line = None
+    label: Line = None
     enabled: bool | None = None
-    client_id: _Word = _named("clientId")
-    client_secret: _Word = _named("clientSecret")
-    refresh_token: _Word = _named("refreshToken")
-    access_token: _Word = _named("accessToken")
-    profile_arn: _Word = _named("profileArn")
+    client_id: MaybeWord = _named("clientId")
+    client_secret: MaybeWord = _named("clientSecret")
+    refresh_token: MaybeWord = _named("refreshToken")
+    access_token: MaybeWord = _named("accessToken")
+    profile_arn: MaybeWord = _named("profileArn")
     region: _Region = None
     start_url: _StartUrl = _named("startUrl")
     other: dict[str, Any] | str | None = None
@@ -73,7 +71,7 @@ class CreateBody(_Body):
     """`POST /v2/accounts`, and a row of `/batch`."""
 
     kind: LoginKind | None = None
-    api_key: _Word = _named("apiKey")
+    api_key: MaybeWord = _named("apiKey")
     expires_at: datetime | None = _named("expiresAt")
 
 
@@ -83,7 +81,7 @@ class ChangeBody(_Body):
     is_active: bool | None = None
 
 
-AnyBody = TypeVar("AnyBody", bound=_Body)
+AnyBody = TypeVar("AnyBody", bound=BaseModel)
 
 
 def parse(raw: bytes) -> Json:
@@ -183,10 +181,10 @@ def account_answer(account: Account) -> dict[str, Any]:
         "refreshToken": masked(account.refresh_token),
         "accessToken": masked(account.access_token),
         "other": _other_answer(account.other),
-        "last_refresh_time": _iso(account.last_refresh_time),
+        "last_refresh_time": iso(account.last_refresh_time),
         "last_refresh_status": account.last_refresh_status,
-        "created_at": _iso(account.created_at),
-        "updated_at": _iso(account.updated_at),
+        "created_at": iso(account.created_at),
+        "updated_at": iso(account.updated_at),
         "enabled": account.enabled,
         "error_count": account.error_count,
         "success_count": account.success_count,
@@ -194,7 +192,7 @@ def account_answer(account: Account) -> dict[str, Any]:
         "region": account.region,
         "startUrl": account.start_url,
         "profileArn": account.profile_arn,
-        "expiresAt": _iso(account.expires_at),
+        "expiresAt": iso(account.expires_at),
         "state": account.state,
         "state_reason": account.state_reason,
         "is_active": account.is_active,
@@ -270,7 +268,7 @@ def _sounds_secret(name: str) -> bool:
     return any(word in lower for word in _SECRET_WORDS) and not lower.endswith(_HARMLESS_ENDINGS)
 
 
-def _iso(seconds: float | None) -> str | None:
+def iso(seconds: float | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -9,8 +9,7 @@
 An error is `{"error": {"code", "message", "remedy", "param"}}`.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -31,8 +30,7 @@ from qrelay.http.account_bodies import (
     read,
     without_masks,
 )
-
-Endpoint: TypeAlias = Callable[[Request], Awaitable[JSONResponse]]
+from qrelay.http.management import error_answer, told
 
 
 def routes(store: AccountStore, refresher: Refresher) -> list[Route]:
@@ -48,28 +46,6 @@ def routes(store: AccountStore, refresher: Refresher) -> list[Route]:
         Route("/v2/accounts/{id}", told(desk.deleted), methods=["DELETE"]),
         Route("/v2/accounts/{id}/refresh", told(desk.refreshed), methods=["POST"]),
     ]
-
-
-def told(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, with every RelayError told in the management API's shape."""
-
-    async def answer(request: Request) -> JSONResponse:
-        try:
-            return await endpoint(request)
-        except RelayError as error:
-            return error_response(error)
-
-    return answer
-
-
-def error_response(error: RelayError) -> JSONResponse:
-    """A failure as a whole answer of the management API."""
-    return JSONResponse({"error": error_answer(error)}, error.row.status)
-
-
-def error_answer(error: RelayError) -> dict[str, str | None]:
-    """A failure as management routes tell it."""
-    return {"code": error.code, "message": error.message, "remedy": error.remedy, "param": error.param}
 
 
 class _AccountsDesk:

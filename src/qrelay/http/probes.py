@@ -34,12 +34,11 @@ def routes(store: AccountStore) -> list[Route]:
             }
         )
 
-    async def root(_: Request) -> Response:
+    async def hello(_: Request) -> Response:
         return JSONResponse({"name": "qrelay", "version": __version__})
 
     return [
-        Route("/", root, methods=["GET", "HEAD"]),
-        Route("/api/hello", root, methods=["GET", "HEAD"]),  # what Claude Code asks before its first request
+        Route("/api/hello", hello, methods=["GET", "HEAD"]),  # what Claude Code asks before its first request
         Route("/livez", alive, methods=["GET", "HEAD"]),
         Route("/healthz", alive, methods=["GET", "HEAD"]),
         Route("/readyz", ready, methods=["GET", "HEAD"]),

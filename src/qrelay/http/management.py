@@ -1,0 +1,58 @@
+"""Which paths manage the gateway, and how each of their surfaces tells a failure. Not who may call them: `doors`.
+
+    /v2/…                        ours and q2api's    {"error": {"code", "message", "remedy", "param"}}
+    /api/…                       amq2api's           {"success": false, "message": text, "error": {…}}
+    /credentials, /test/…        aq2api's            {"success": false, "error": text, "message": text}
+    /admin, /docs, /openapi.json pages for people    as /v2
+
+Everything under these names is managing, whether there is a route or not, but for what is named in `_OPEN`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from qrelay.errors import RelayError
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+_ROOTS = ("/v2", "/api", "/credentials", "/test", "/admin", "/docs", "/openapi.json")
+_TREES = tuple(f"{root}/" for root in _ROOTS)
+_OPEN = frozenset({"/api/hello"})  # asked by Claude Code before its first request; a probe
+
+
+def is_management(path: str) -> bool:
+    """Whether a path changes or shows the gateway itself."""
+    return path in _ROOTS or (path.startswith(_TREES) and path not in _OPEN)
+
+
+def told(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, with every RelayError told as its surface does."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except RelayError as error:
+            return refusal(error, request.url.path)
+
+    return answer
+
+
+def refusal(error: RelayError, path: str) -> JSONResponse:
+    """A failure as a whole answer of the surface that `path` belongs to."""
+    told = f"{error.message} {error.remedy}"
+    body: dict[str, Any]
+    if path.startswith("/api/"):
+        body = {"success": False, "message": told, "error": error_answer(error)}
+    elif path == "/credentials" or path.startswith("/test/"):
+        body = {"success": False, "error": told, "message": told}
+    else:
+        body = {"error": error_answer(error)}
+    return JSONResponse(body, error.row.status)
+
+
+def error_answer(error: RelayError) -> dict[str, str | None]:
+    """A failure as management routes tell it."""
+    return {"code": error.code, "message": error.message, "remedy": error.remedy, "param": error.param}
