@@ -90,8 +90,8 @@ class DeviceLogIn:
         """Seconds left for the approval."""
         return max(0.0, self._begun + min(self._timeout, self.code.expires_in) - self._loop.time())
 
-    async def wait(self, stop: asyncio.Event) -> Renewal | None:
-        """The tokens; None once `stop` is set. A question under way is waited for: its answer comes only once.
+    async def wait(self, stop: asyncio.Event) -> Renewal:
+        """The tokens. A question under way is waited for also when `stop` is set: its answer comes only once.
 
         Raises RelayError: login_failed when the log-in can't succeed any more, login_timeout.
         """
@@ -99,7 +99,7 @@ class DeviceLogIn:
         trouble = ""
         while (left := self._begun + self._timeout - self._loop.time()) > 0:
             if await _is_set_within(stop, min(pause, left)):
-                return None
+                raise RelayError(ErrorCode.login_failed, "The server has ended before the log-in was approved.")
             answer = await self._tokens.device_token(self.place.region, self.client, self.code.device_code)
             match answer:
                 case Renewal():

@@ -9,7 +9,6 @@ import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-import aiohttp
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,14 +30,17 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, amq2api, aq2api, count_tokens, models, pages, probes, responses
+from qrelay.http import accounts, amq2api, aq2api, count_tokens, log_in, models, pages, probes, responses
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import is_management, refusal
+from qrelay.login import LogIns
+from qrelay.outward import connections, proxy_for
 from qrelay.settings import Settings
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
+from qrelay.upstream.endpoints import all_endpoints
 
 USER_AGENT = f"qrelay/{__version__}"
 
@@ -109,8 +111,12 @@ class App:
         async with AsyncExitStack() as stack:
             store = await _open_store(settings)
             stack.push_async_callback(store.close)
-            session = await stack.enter_async_context(_session())
-            token_client = TokenClient(session, token_endpoint=settings.token_endpoint)
+            session = await stack.enter_async_context(connections(settings.ca_bundle))
+            token_session = session
+            if not settings.verify_oidc_tls:
+                token_session = await stack.enter_async_context(connections(verify=False))
+            proxy = proxy_for(settings.proxy, settings.no_proxy)
+            token_client = TokenClient(token_session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
             refresher = Refresher(store, token_client)
             stack.push_async_callback(refresher.close)
             await _adopt_account_from_variables(settings, store)
@@ -121,12 +127,20 @@ class App:
                 settings.silence_timeout_seconds,
                 settings.total_timeout_seconds,
             )
-            client = UpstreamClient(session, timeouts, USER_AGENT)
-            catalog = Catalog(client)
+            client = UpstreamClient(session, timeouts, USER_AGENT, proxy)
+            catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
             addresses = Addresses(settings.api_endpoint, settings.binding, settings.origin, settings.require_tail)
             gateway = Gateway(pool, client, catalog, addresses)
-            self._open_routes(gateway, store, refresher)
+            log_ins = LogIns(
+                store,
+                token_client,
+                client,
+                all_endpoints(settings.api_endpoint, settings.binding, settings.origin),
+                timeout_seconds=settings.login_timeout_seconds,
+            )
+            stack.push_async_callback(log_ins.close)
+            self._open_routes(gateway, store, refresher, log_ins)
             if self._background:
                 keeping = asyncio.create_task(
                     refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
@@ -135,7 +149,7 @@ class App:
             yield
             self._chat.clear()
 
-    def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher) -> None:
+    def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns) -> None:
         settings = self._settings
         memory = ResponsesStore()
         self._chat.update(
@@ -159,6 +173,7 @@ class App:
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
             *accounts.routes(store, refresher),
+            *log_in.routes(log_ins, store),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),
             *pages.routes(),
@@ -222,14 +237,6 @@ async def _adopt_account_from_variables(settings: Settings, store: AccountStore)
         client_secret=secret.get_secret_value() if secret else None,
         profile_arn=settings.amazonq_profile_arn,
     )
-
-
-@asynccontextmanager
-async def _session() -> AsyncGenerator[aiohttp.ClientSession]:
-    """One pool of connections for all calls outwards; how many is the accounts' business, not the transport's."""
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        yield session
 
 
 async def _stopped(task: "asyncio.Task[None]") -> None:

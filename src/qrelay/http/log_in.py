@@ -1,0 +1,121 @@
+"""The management routes that log an account in by device code (DESIGN.md §3.2; SWITCHING.md, q2api).
+
+    POST /v2/auth/start         {"label"?, "enabled"?, "kind"?, "startUrl"?, "region"?, "accountId"?, "profileArn"?}
+                                -> what to show: {"authId", "verificationUriComplete", "userCode", …}
+    GET  /v2/auth/status/{id}   {"status": "pending" | "completed" | "error" | "timeout", "remaining", …}
+    POST /v2/auth/claim/{id}    the same once it has ended, and the account; 408 after its time, 4xx or 5xx for a no
+
+Asking changes nothing: whoever shows the code may leave, ask twice or never claim.
+"""
+
+import asyncio
+import math
+from contextlib import suppress
+from typing import Any, Final
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from qrelay.accounts.store import AccountStore
+from qrelay.credential import LoginKind
+from qrelay.http.account_bodies import Line, MaybeWord, account_answer, parse, read
+from qrelay.http.management import told
+from qrelay.login import LogIn, LogIns, Wish
+
+_LONGEST_CLAIM: Final = 300.0
+
+
+def routes(log_ins: LogIns, store: AccountStore) -> list[Route]:
+    """All of them."""
+    desk = _LogInDesk(log_ins, store)
+    return [
+        Route("/v2/auth/start", told(desk.started), methods=["POST"]),
+        Route("/v2/auth/status/{id}", told(desk.standing), methods=["GET"]),
+        Route("/v2/auth/claim/{id}", told(desk.claimed), methods=["POST"]),
+    ]
+
+
+class StartBody(BaseModel):
+    """`POST /v2/auth/start`. Whether region and start URL make sense together is `accounts.device`'s business."""
+
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    label: Line = None
+    enabled: bool | None = None
+    kind: LoginKind | None = None
+    start_url: MaybeWord = Field(default=None, validation_alias=AliasChoices("startUrl", "start_url"))
+    region: MaybeWord = None
+    account_id: MaybeWord = Field(default=None, validation_alias=AliasChoices("accountId", "account_id"))
+    profile_arn: MaybeWord = Field(default=None, validation_alias=AliasChoices("profileArn", "profile_arn"))
+
+
+class _LogInDesk:
+    def __init__(self, log_ins: LogIns, store: AccountStore) -> None:
+        self._log_ins = log_ins
+        self._store = store
+
+    async def started(self, request: Request) -> JSONResponse:
+        body = read(StartBody, parse(await request.body() or b"{}"))
+        log_in = await self._log_ins.start(Wish(**body.model_dump()))
+        code = log_in.code
+        return JSONResponse(
+            {
+                "authId": log_in.id,
+                "verificationUri": code.verification_uri,
+                "verificationUriComplete": code.verification_uri_complete,
+                "userCode": code.user_code,
+                "expiresIn": math.floor(code.expires_in),
+                "interval": math.ceil(code.interval),
+            }
+        )
+
+    async def standing(self, request: Request) -> JSONResponse:
+        return JSONResponse(_standing(self._log_ins.get(request.path_params["id"])))
+
+    async def claimed(self, request: Request) -> JSONResponse:
+        log_in = self._log_ins.get(request.path_params["id"])
+        await request.body()  # what comes after it is the caller leaving
+        await _unless_gone(request, log_in)
+        answer = _standing(log_in)
+        match log_in.status:
+            case "completed":
+                account = self._store.get(log_in.account_id or "")
+                return JSONResponse(answer | {"account": account_answer(account)})
+            case "pending":
+                late = {"status": "timeout", "error": "The log-in has not ended yet.", "remedy": "Claim it once more."}
+                return JSONResponse(answer | late, 408)
+            case "timeout" | "error":
+                return JSONResponse(answer, 500 if log_in.error is None else log_in.error.row.status)
+
+
+async def _unless_gone(request: Request, log_in: LogIn) -> None:
+    """Wait for the log-in's end, but not for a caller who has left: a server that ends would wait for them too."""
+    ended = asyncio.create_task(log_in.wait(_LONGEST_CLAIM))
+    left = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (ended, left):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _standing(log_in: LogIn) -> dict[str, Any]:
+    error = log_in.error
+    return {
+        "status": log_in.status,
+        "remaining": math.ceil(min(log_in.remaining, _LONGEST_CLAIM)),
+        "error": error.message if error else None,
+        "remedy": error.remedy if error else None,
+        "accountId": log_in.account_id if log_in.status == "completed" else None,
+        "profiles": [{"arn": profile.arn, "name": profile.name} for profile in log_in.profiles],
+        "note": log_in.note,
+    }

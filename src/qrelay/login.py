@@ -1,0 +1,258 @@
+"""The use case "log an account in": introduces the account room to the service's list of profiles. No HTTP of its own.
+
+    LogIns.start(wish) -> LogIn    a code to show; a task of its own waits for the approval, whoever else does
+    LogIns.get(id) -> LogIn        how it stands: pending, completed, error, timeout
+    LogIn.wait(seconds)            until it has ended
+
+Log-ins that wait live in memory: they end with the process, and their ids are unknown to the next one.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+import structlog
+from msgspec import Struct
+
+from qrelay.accounts import device
+from qrelay.accounts.account import Account, AccountChanges, NewAccount, Renewal
+from qrelay.accounts.answers import DeviceCode, Registration
+from qrelay.accounts.device import DeviceLogIn, Place
+from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.store import AccountStore
+from qrelay.credential import LoginKind
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.upstream.client import UpstreamClient
+from qrelay.upstream.endpoints import Endpoint
+from qrelay.upstream.profiles import Profile, list_profiles
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+LogInStatus: TypeAlias = Literal["pending", "completed", "error", "timeout"]
+
+_KEPT_SECONDS: Final = 3600.0
+"""How long one that has ended can still be asked about."""
+_REGISTRATION_LEAD: Final = 60.0
+"""What Amazon Q's own client takes (PROTOCOL.md §6.1)."""
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """A log-in as it is asked for; None is "not said". `account_id` names an account that is to be logged in again."""
+
+    label: str | None = None
+    enabled: bool | None = None
+    kind: LoginKind | None = None
+    start_url: str | None = None
+    region: str | None = None
+    account_id: str | None = None
+    profile_arn: str | None = None
+
+
+class LogIn:
+    """One log-in, from its code to its end. `account_id` is set once its tokens are stored.
+
+    `profiles` are those the account may use (Identity Center only); `note` says what its owner should know about the
+    one that was chosen, None when there is nothing to say.
+    """
+
+    def __init__(self, id_: str, device_log_in: DeviceLogIn, wish: Wish) -> None:
+        self.id = id_
+        self.wish = wish
+        self.account_id: str | None = None
+        self.error: RelayError | None = None
+        self.profiles: Sequence[Profile] = ()
+        self.note: str | None = None
+        self.ended_at: float | None = None
+        self._device = device_log_in
+        self._ended = asyncio.Event()
+
+    @property
+    def code(self) -> DeviceCode:
+        """What is shown to whoever approves it."""
+        return self._device.code
+
+    @property
+    def status(self) -> LogInStatus:
+        if not self._ended.is_set():
+            return "pending"
+        if self.error is None:
+            return "completed"
+        return "timeout" if self.error.code is ErrorCode.login_timeout else "error"
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left for the approval."""
+        return self._device.remaining if self.status == "pending" else 0.0
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Until it has ended, or for so many seconds. Who waits may leave: it goes on."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        except TimeoutError:
+            pass
+
+    def end(self, error: RelayError | None, at: float) -> None:
+        self.error, self.ended_at = error, at
+        self._ended.set()
+
+
+class LogIns:
+    """All of one process. `endpoints` are the places that list profiles; `close` it before the store."""
+
+    def __init__(
+        self,
+        store: AccountStore,
+        tokens: TokenClient,
+        client: UpstreamClient,
+        endpoints: Sequence[Endpoint],
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._client = client
+        self._endpoints = endpoints
+        self._timeout = timeout_seconds
+        self._clock = clock
+        self._log_ins: dict[str, LogIn] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
+
+    async def start(self, wish: Wish) -> LogIn:
+        """Begin one. Raises RelayError: request_invalid, account_unknown, and what `device.begin` raises."""
+        account = self._store.get(wish.account_id) if wish.account_id is not None else None
+        place = _place(wish, account)
+        known = None if account is None else self._own_registration(account, place)
+        device_log_in = await device.begin(self._tokens, place, known, timeout_seconds=self._timeout)
+        log_in = LogIn(secrets.token_hex(16), device_log_in, wish)
+        self._forget_old()
+        self._log_ins[log_in.id] = log_in
+        task = asyncio.create_task(self._carry_through(log_in, device_log_in))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._landed(log_in, done))
+        log.info("a log-in waits for its approval", log_in=log_in.id, kind=place.kind, region=place.region)
+        return log_in
+
+    def get(self, id_: str) -> LogIn:
+        """One of them. Raises RelayError(login_unknown)."""
+        try:
+            return self._log_ins[id_]
+        except KeyError:
+            raise RelayError(ErrorCode.login_unknown, f"There is no log-in {id_[:100]!r}.") from None
+
+    async def close(self) -> None:
+        """End those that wait. What is being asked or stored just now is waited for: tokens come only once."""
+        self._closing.set()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # -- inside
+
+    async def _carry_through(self, log_in: LogIn, device_log_in: DeviceLogIn) -> None:
+        try:
+            renewal = await device_log_in.wait(self._closing)
+            account = await self._keep(log_in.wish, device_log_in, renewal)
+            log_in.account_id = account.id
+            if account.kind == "identity_center":
+                await self._choose_profile(log_in, account)
+        except RelayError as error:
+            log_in.end(error, self._clock())
+            log.warning("a log-in has failed", log_in=log_in.id, code=error.code, reason=error.message)
+        else:
+            log_in.end(None, self._clock())
+            log.info("logged in", log_in=log_in.id, account=log_in.account_id)
+
+    def _landed(self, log_in: LogIn, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if log_in.status != "pending":
+            return
+        # Nothing raises here but what nobody thought of; whoever waits is told all the same.
+        broken = RelayError(ErrorCode.internal, "The log-in broke on this side; the log says where.")
+        log_in.end(broken, self._clock())
+        if not task.cancelled():
+            log.error("a log-in broke", log_in=log_in.id, exc_info=task.exception())
+
+    async def _keep(self, wish: Wish, device_log_in: DeviceLogIn, renewal: Renewal) -> Account:
+        place, client = device_log_in.place, device_log_in.client
+        new = NewAccount(
+            kind=place.kind,
+            label=wish.label,
+            region=place.region,
+            start_url=place.start_url,
+            profile_arn=renewal.profile_arn,
+            client_id=client.client_id,
+            client_secret=client.client_secret,
+            client_secret_expires_at=client.expires_at,
+            own_client=True,
+            refresh_token=renewal.refresh_token,
+            access_token=renewal.access_token,
+            expires_at=self._clock() + renewal.expires_in,
+            enabled=wish.enabled,
+        )
+        if wish.account_id is not None:
+            return await self._store.log_in_again(wish.account_id, new)
+        return await self._store.add(new)
+
+    async def _choose_profile(self, log_in: LogIn, account: Account) -> None:
+        """One profile is taken as it is; of several the one that was named or used before, else the first.
+
+        The tokens are stored already, so a list that can't be had spoils nothing: it is told, and can be made good.
+        """
+        credential = account.credential()
+        if credential is None:
+            return
+        named, used = log_in.wish.profile_arn, account.profile_arn
+        log_in.profiles, failures = await list_profiles(self._client, credential, self._endpoints)
+        arns = [profile.arn for profile in log_in.profiles]
+        chosen = next((arn for arn in (named, used) if arn in arns), arns[0] if arns else None)
+        if chosen is None and failures:
+            chosen = named or used
+        if chosen is not None and chosen != used:
+            try:
+                await self._store.patch(account.id, AccountChanges(profile_arn=chosen))
+            except RelayError as error:
+                failures.append(error)
+        log_in.note = _note(arns, named, chosen, failures)
+
+    def _own_registration(self, account: Account, place: Place) -> Registration | None:
+        """The account's client, where it is ours, of the same region, and outlives this log-in."""
+        if not account.own_client or account.region != place.region:
+            return None
+        if account.client_id is None or account.client_secret is None:
+            return None
+        expires_at = account.client_secret_expires_at
+        if expires_at is not None and expires_at < self._clock() + self._timeout + _REGISTRATION_LEAD:
+            return None
+        return Registration(client_id=account.client_id, client_secret=account.client_secret, expires_at=expires_at)
+
+    def _forget_old(self) -> None:
+        oldest = self._clock() - _KEPT_SECONDS
+        for id_, log_in in list(self._log_ins.items()):
+            if log_in.ended_at is not None and log_in.ended_at < oldest:
+                del self._log_ins[id_]
+
+
+def _place(wish: Wish, account: Account | None) -> Place:
+    """Where the wish says; for an account that is logged in again, where it was unless the wish says otherwise."""
+    if account is None or wish.kind is not None or wish.start_url is not None:
+        return device.place(wish.kind, wish.start_url, wish.region)
+    if account.kind == "identity_center":
+        return device.place(account.kind, account.start_url, wish.region or account.region)
+    return device.place(account.kind, None, wish.region)
+
+
+def _note(arns: Sequence[str], named: str | None, chosen: str | None, failures: Iterable[RelayError]) -> str | None:
+    said = [f"Not everything about its profiles worked: {error.message}" for error in failures]
+    if named is not None and arns and named not in arns:
+        said.append(f"{named} is none of its profiles.")
+    if len(arns) > 1:
+        said.append(f"It has {len(arns)} profiles, and {chosen} is used.")
+    if not arns and not said:
+        said.append("It has no profile, and the service may want one: ask who administers it.")
+    elif said:
+        said.append('To change it: PATCH /v2/accounts/{id} {"profileArn": …}, or log in again naming it.')
+    return " ".join(said) or None
