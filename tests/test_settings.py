@@ -65,7 +65,12 @@ def test_the_older_names() -> None:
         "amazonq_profile_arn": ["AMAZONQ_PROFILE_ARN"],
         "api_endpoint": ["AMAZONQ_API_ENDPOINT"],
         "token_endpoint": ["AMAZONQ_TOKEN_ENDPOINT"],
+        "proxy": ["HTTP_PROXY"],
+        "no_proxy": ["NO_PROXY", "no_proxy"],
+        "ca_bundle": ["AMAZONQ_CA_BUNDLE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"],
+        "verify_oidc_tls": ["DISABLE_AMAZONQ_SSL_VERIFY"],
         "max_error_count": ["MAX_ERROR_COUNT"],
+        "anthropic_version": ["ANTHROPIC_VERSION"],
     }
 
 

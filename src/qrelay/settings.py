@@ -28,11 +28,20 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from qrelay.trust import trusting
+
 PREFIX = "QRELAY_"
+_YES = frozenset({"1", "true", "yes", "on", "t", "y"})  # as pydantic reads a bool
 
 
 class Also(NamedTuple):
     """An older name of a setting, from a gateway people switch from (SWITCHING.md) or from common use."""
+
+    name: str
+
+
+class AlsoNot(NamedTuple):
+    """An older name that says the opposite: a yes there is a no here."""
 
     name: str
 
@@ -78,6 +87,41 @@ def _web_address(value: str) -> str:
     return value.rstrip("/")
 
 
+def _proxy_address(value: object) -> object:
+    """`host:port` is what many write; the service is told nothing of a user and password in it."""
+    if not isinstance(value, str):
+        return value
+    address = value.strip() if "://" in value else f"http://{value.strip()}"
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme == "http" and bool(parts.hostname) and parts.path in {"", "/"} and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("it should be an http proxy such as http://127.0.0.1:3128 (no other kind is supported)")
+    return address.rstrip("/")
+
+
+def _certificates(value: Path) -> Path:
+    try:
+        trusting(value)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(f"no certificates can be read there ({error.strerror or type(error).__name__})") from None
+    return value
+
+
+def _aliases(value: tuple[str, ...]) -> tuple[str, ...]:
+    if any(not part.strip() for pair in value for part in pair.partition("=")):
+        raise ValueError("it should be name=model pairs, separated by commas")
+    return value
+
+
+def _header_value(value: str) -> str:
+    if not value.isascii() or not value.isprintable():
+        raise ValueError("it should be printable ASCII, such as 2023-06-01")
+    return value
+
+
 def _sqlite_only(value: str) -> str:
     scheme = urlsplit(value).scheme
     if scheme.partition("+")[0] in {"postgres", "postgresql"}:
@@ -95,7 +139,9 @@ Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
 SqliteAddress: TypeAlias = Annotated[str, AfterValidator(_sqlite_only)]
 WebAddress: TypeAlias = Annotated[str, AfterValidator(_web_address)]
+ProxyAddress: TypeAlias = Annotated[str, BeforeValidator(_proxy_address)]
 Location: TypeAlias = Annotated[Path, AfterValidator(_folder)]
+Certificates: TypeAlias = Annotated[Location, AfterValidator(_certificates)]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -166,7 +212,21 @@ class Settings(BaseSettings):
     total_timeout_seconds: Seconds = 1800
     """How long a whole reply may take."""
 
+    # The way out
+    proxy: Annotated[ProxyAddress | None, Also("HTTP_PROXY")] = None
+    """The HTTP proxy that all calls outwards go through: https, token calls and loopback included."""
+    no_proxy: Annotated[Words, Also("NO_PROXY"), Also("no_proxy")] = ()
+    """The hosts, domains, addresses and networks that are called without the proxy, separated by commas."""
+    ca_bundle: Annotated[
+        Certificates | None, Also("AMAZONQ_CA_BUNDLE"), Also("AWS_CA_BUNDLE"), Also("REQUESTS_CA_BUNDLE")
+    ] = None
+    """The file (or folder) of the certificates that calls outwards trust, in place of the system's."""
+    verify_oidc_tls: Annotated[bool, AlsoNot("DISABLE_AMAZONQ_SSL_VERIFY")] = True
+    """Whether the certificate of the token service is checked. Turn it off to find a fault, never for long."""
+
     # Accounts
+    strategy: Literal["sticky", "least_busy", "random", "active"] = "sticky"
+    """Whose turn it is: a session stays with its account; the least busy one; any; or only the active one."""
     refresh_check_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """How often accounts are looked over for tokens that are about to expire."""
     refresh_lead_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
@@ -181,6 +241,10 @@ class Settings(BaseSettings):
     """How long a stream may be silent towards the client before a keep-alive is sent."""
     anthropic_stream_default: bool = False
     """Whether a Messages request that doesn't say `stream` is streamed, as aq2api did."""
+    anthropic_version: Annotated[Annotated[str, AfterValidator(_header_value)] | None, Also("ANTHROPIC_VERSION")] = None
+    """What the `anthropic-version` header of Messages answers says; when unset, they have none."""
+    model_aliases: Annotated[Words, AfterValidator(_aliases)] = ()
+    """Names of your own for models: name=model pairs, separated by commas."""
     remote_images: Literal["reject"] = "reject"
     """What happens to images given as a remote URL: they are refused, and nothing is fetched."""
 
@@ -223,6 +287,8 @@ class Settings(BaseSettings):
         for field in cls.model_fields:
             if (found := _find(names(field), places)) is not None:
                 sources[field], values[field] = found
+                if found[0].name in opposites(field):
+                    values[field] = str(found[1].strip().lower() not in _YES)
         try:
             settings = cls(**(values | given))
         except ValidationError as refused:
@@ -245,19 +311,33 @@ class Settings(BaseSettings):
         return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
 
     @property
+    def aliases(self) -> dict[str, str]:
+        """Names of models to models."""
+        pairs = (pair.partition("=") for pair in self.model_aliases)
+        return {name.strip(): model.strip() for name, _, model in pairs}
+
+    @property
     def on_loopback(self) -> bool:
         return is_loopback(self.host)
 
     def secrets(self) -> list[str]:
         """The secret values among the settings, for those who must keep them out of what they write."""
         held = [getattr(self, field) for field in type(self).model_fields]
-        return [value.get_secret_value() for value in (*held, *self.api_keys) if isinstance(value, SecretStr)]
+        known = [value.get_secret_value() for value in (*held, *self.api_keys) if isinstance(value, SecretStr)]
+        password = urlsplit(self.proxy or "").password
+        return [*known, password, unquote(password)] if password else known
 
 
 def names(field: str) -> list[str]:
     """The variables a setting is read from, the first that is set wins."""
     metadata: Sequence[object] = Settings.model_fields[field].metadata
-    return [PREFIX + field.upper(), *(item.name for item in metadata if isinstance(item, Also))]
+    return [PREFIX + field.upper(), *(item.name for item in metadata if isinstance(item, Also | AlsoNot))]
+
+
+def opposites(field: str) -> set[str]:
+    """Those of them that say the opposite of the setting."""
+    metadata: Sequence[object] = Settings.model_fields[field].metadata
+    return {item.name for item in metadata if isinstance(item, AlsoNot)}
 
 
 def unknown(environ: Mapping[str, str]) -> list[str]:
@@ -312,5 +392,8 @@ def _shown(value: object) -> str:
             return ", ".join(_shown(item) for item in cast("tuple[object, ...]", value))
         case bool():
             return str(value).lower()
+        case str() if "://" in value:
+            scheme, _, place = value.partition("://")
+            return f"{scheme}://{'********@' if '@' in place else ''}{place.rpartition('@')[2]}"
         case _:
             return str(value)

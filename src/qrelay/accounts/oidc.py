@@ -10,7 +10,7 @@ approved.
 """
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias, assert_never
 from urllib.parse import urljoin, urlsplit
 
@@ -40,7 +40,9 @@ Fields: TypeAlias = Mapping[str, str | Sequence[str] | None]
 
 
 class TokenClient:
-    """Asks the token services through `session`, which is the caller's (proxy and TLS settings are the session's).
+    """Asks the token services through `session`, which is the caller's (TLS settings are the session's).
+
+    `proxy_for` names the proxy to an address, if there is one.
 
     `token_endpoint` goes before AWS's own (`https://oidc.<region>.amazonaws.com/token`), and its siblings
     `client/register`, `device_authorization` and, for a social log-in, `refreshToken` before theirs. The timeout, in
@@ -48,9 +50,15 @@ class TokenClient:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, *, token_endpoint: str | None = None, timeout_seconds: float = 10.0
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        token_endpoint: str | None = None,
+        timeout_seconds: float = 10.0,
+        proxy_for: Callable[[str], str | None] = lambda _url: None,
     ) -> None:
         self._session = session
+        self._proxy_for = proxy_for
         self._token_endpoint = token_endpoint
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=timeout_seconds / 2)
 
@@ -125,13 +133,20 @@ class TokenClient:
         data = msgspec.json.encode(json) if json is not None else form
         try:
             async with self._session.post(
-                # Secrets are not sent on to wherever an answer points.
-                endpoint, data=data, headers=headers, timeout=self._timeout, allow_redirects=False
-            ) as response:  # fmt: skip
+                endpoint,
+                data=data,
+                headers=headers,
+                proxy=self._proxy_for(endpoint),
+                timeout=self._timeout,
+                allow_redirects=False,  # secrets are not sent on to wherever an answer points
+            ) as response:
                 body = await _body(response)
                 status, error_type = response.status, response.headers.get("x-amzn-errortype", "")
         except TimeoutError:
             return Refusal(kind="timeout", message=f"{host} didn't answer in time.")
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            reason = f"the proxy failed: {type(error).__name__}"
+            return Refusal(kind="unreachable", message=f"{host} can't be reached ({reason}).")
         except (aiohttp.ClientError, OSError) as error:
             return Refusal(kind="unreachable", message=f"{host} can't be reached ({type(error).__name__}).")
         return Response(host, status, error_type, body)

@@ -73,6 +73,7 @@ def _aside(chosen: Settings, folder: Path, service: str, login: Login) -> Settin
             "master_key_file": None,
             "api_endpoint": service,
             "token_endpoint": f"{service}/token",
+            "proxy": None,
             "amazonq_refresh_token": SecretStr(login.refresh_token),
             "amazonq_client_id": login.client_id,
             "amazonq_client_secret": SecretStr(login.client_secret),

@@ -64,6 +64,11 @@ def _warn(chosen: Settings) -> None:
     log = structlog.get_logger()
     for name in settings.unknown(os.environ):
         log.warning("this variable is not a setting and has no effect", variable=name)
+    if not chosen.verify_oidc_tls:
+        log.warning(
+            "THE TOKEN SERVICE'S CERTIFICATE IS NOT CHECKED: whoever is between here and there can take every token",
+            remedy="Unset DISABLE_AMAZONQ_SSL_VERIFY, or name your certificates in QRELAY_CA_BUNDLE.",
+        )
     for endpoint in (chosen.api_endpoint, chosen.token_endpoint):
         parts = urlsplit(endpoint or "")
         if parts.scheme == "http" and not settings.is_loopback(parts.hostname or ""):

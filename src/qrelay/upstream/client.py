@@ -8,7 +8,7 @@ can stand behind these two names.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
@@ -112,10 +112,17 @@ class Answer:
 
 
 class UpstreamClient:
-    """Calls the service over one aiohttp session, which the caller owns."""
+    """Calls the service over one aiohttp session, which the caller owns; `proxy_for` names the proxy to an address."""
 
-    def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts, user_agent: str) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        timeouts: Timeouts,
+        user_agent: str,
+        proxy_for: Callable[[str], str | None] = lambda _url: None,
+    ) -> None:
         self._session = session
+        self._proxy_for = proxy_for
         self.timeouts = timeouts
         self._user_agent = user_agent
         self._aiohttp_timeouts = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
@@ -199,6 +206,7 @@ class UpstreamClient:
                 data=body,
                 params=query,
                 headers=headers,
+                proxy=self._proxy_for(url),
                 skip_auto_headers=_NO_AUTO_HEADERS,
                 allow_redirects=False,
                 timeout=self._aiohttp_timeouts,
@@ -240,6 +248,10 @@ def _host(url: str) -> str:
 
 def _describe(error: BaseException) -> str:
     """What went wrong, without the URL and headers that aiohttp's own texts may hold."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy: {error.os_error.strerror or type(error.os_error).__name__}"
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error.strerror or type(error.os_error).__name__
     return type(error).__name__
