@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from qrelay.cli.commands import accounts
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
@@ -27,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.add_typer(accounts.app, name="accounts")
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="QRELAY_HOST or 127.0.0.1")]
 Port = Annotated[

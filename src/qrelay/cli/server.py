@@ -1,4 +1,4 @@
-"""One ASGI app on one address, and for its owner on a socket, until it is told to stop. Not what the app does, and not which commands serve one.
+"""One ASGI app on one address, and for its owner on a socket, until it is told to stop. Not what the app does.
 
 uvicorn does the HTTP. What is done here differs from it: the address is taken before the app starts, the first signal
 ends open streams at once (their handlers see the client leave, and clean up), and a signal is a good end: no traceback,
