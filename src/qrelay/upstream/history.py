@@ -119,14 +119,14 @@ def _merge(turns: Iterable[Turn], adjustments: dict[str, None]) -> list[Turn]:
 
 def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
     """Answer every tool use in the next turn, exactly once. Pairing is by position: ids may recur in a long session."""
-    used: set[str] = set()
+    ids_in_use: dict[str, int] = {}
     waiting: dict[str, deque[str]] = {}  # the client's id -> our ids of uses the next turn must answer
     for turn in turns:
         parts: list[Part] = []
         if turn.role == "assistant":
             for part in turn.parts:
                 if isinstance(part, ToolUse):
-                    id_ = _legal_id(part.id, used)
+                    id_ = _legal_id(part.id, ids_in_use)
                     if id_ != part.id:
                         adjustments["tool_id_renamed"] = None
                     waiting.setdefault(part.id, deque()).append(id_)
@@ -150,12 +150,15 @@ def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
         yield Turn(turn.role, tuple(parts))
 
 
-def _legal_id(id_: str, used: set[str]) -> str:
-    legal, n = id_, 0
-    while legal in used or not _LEGAL_ID.fullmatch(legal):
-        legal = f"tooluse_{sha256(f'{n}{id_}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
-        n += 1
-    used.add(legal)
+def _legal_id(id_: str, in_use: dict[str, int]) -> str:
+    """The id itself or, if the service refuses it or it stood there before, another. `in_use` counts the tries of each:
+    some clients begin anew with the same ids in every turn.
+    """
+    legal = id_
+    while legal in in_use or not _LEGAL_ID.fullmatch(legal):
+        tries = in_use[id_] = in_use.get(id_, 0) + 1
+        legal = f"tooluse_{sha256(f'{tries} {id_}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+    in_use.setdefault(legal, 0)
     return legal
 
 
