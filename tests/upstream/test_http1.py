@@ -1,0 +1,450 @@
+"""The lean HTTP client, against servers that send exactly these bytes."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from qrelay.upstream.http1 import Connections, Exchange, Proxy
+
+pytestmark = pytest.mark.anyio
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Peer:
+    """One connection as the server sees it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def request(self) -> bytes:
+        """The next request, head and body. Raises IncompleteReadError when the client has left."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(
+            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")), 0
+        )
+        return head + await self.reader.readexactly(length)
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    def reset(self) -> None:
+        self.writer.transport.abort()
+
+
+class Server:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
+        self.left = asyncio.Event()
+        """A client closed its end."""
+
+
+Behave = Callable[[Peer], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(behave: Behave, tls: ssl.SSLContext | None = None) -> AsyncGenerator[Server]:
+    server = Server("")
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        peer = Peer(reader, writer)
+        original = peer.request
+
+        async def recorded() -> bytes:
+            request = await original()
+            server.requests.append(request)
+            server.asked.set()
+            return request
+
+        peer.request = recorded
+        try:
+            await behave(peer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            server.left.set()
+        except asyncio.CancelledError:
+            pass  # the test is over
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    scheme = "https" if tls else "http"
+    server.url = f"{scheme}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def connections() -> AsyncGenerator[Connections]:
+    pool = Connections()
+    yield pool
+    pool.close()
+    await asyncio.sleep(0)
+
+
+async def ask(pool: Connections, url: str, body: bytes = b"{}") -> Exchange:
+    return await pool.request("POST", url, {"x-a": "b"}, body, connect_seconds=2)
+
+
+async def whole(exchange: Exchange) -> bytes:
+    data = b""
+    try:
+        while piece := await exchange.read():
+            data += piece
+    finally:
+        exchange.close()
+    return data
+
+
+async def for_ever(peer: Peer) -> None:
+    while True:
+        await peer.request()
+        peer.send(OK)
+
+
+async def test_a_connection_is_used_again(connections: Connections) -> None:
+    async with serving(for_ever) as server:
+        for _ in range(3):
+            exchange = await ask(connections, f"{server.url}/path?a=1", b"body")
+            assert (exchange.status, exchange.framed) == (200, True)
+            assert await whole(exchange) == b"hello"
+        assert server.connections == 1
+        host = server.url.removeprefix("http://").encode()
+        assert (
+            server.requests
+            == [b"POST /path?a=1 HTTP/1.1\r\nhost: " + host + b"\r\nx-a: b\r\ncontent-length: 4\r\n\r\nbody"] * 3
+        )
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+async def test_it_does_not_matter_how_the_bytes_are_cut(connections: Connections, size: int) -> None:
+    answer = CHUNKED + b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\ntrailer: t\r\n\r\n"
+
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            for at in range(0, len(answer), size):
+                peer.send(answer[at : at + size])
+                await peer.writer.drain()
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            assert await whole(await ask(connections, server.url)) == b"hello"
+        assert server.connections == 1
+
+
+async def test_an_interim_answer_is_passed_over(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 100 Continue\r\nx: y\r\n\r\n" + OK)
+        await peer.request()
+
+    async with serving(behave) as server:
+        exchange = await ask(connections, server.url)
+        assert exchange.headers == {"content-length": "5"}
+        assert await whole(exchange) == b"hello"
+
+
+async def test_an_answer_that_ends_with_its_connection_is_not_framed(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            exchange = await ask(connections, server.url)
+            assert not exchange.framed
+            assert await whole(exchange) == b"hello"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhello", CHUNKED + b"5\r\nhello\r\n", CHUNKED + b"9\r\nhello"],
+)
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_cut_answer_fails_after_what_came(connections: Connections, part: bytes, how: str) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(part)
+        await peer.writer.drain()
+        await asyncio.sleep(0.05)
+        if how == "reset":
+            peer.reset()
+
+    async with serving(behave) as server:
+        exchange = await ask(connections, server.url)
+        assert await exchange.read() == b"hello"
+        with pytest.raises(ConnectionError):
+            await exchange.read()
+        exchange.close()
+
+
+async def test_no_answer_at_all_is_a_connection_error(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError):
+            await ask(connections, server.url)
+        assert len(server.requests) == 1, "a new connection that fails is not tried again"
+
+
+async def test_a_kept_connection_that_has_died_is_replaced(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(OK)
+        await peer.writer.drain()
+        await peer.reader.read(1)  # the next request is never answered
+
+    async with serving(behave) as server:
+        for _ in range(3):
+            assert await whole(await ask(connections, server.url)) == b"hello"
+        assert server.connections == 3
+
+
+async def test_an_answer_begun_on_a_kept_connection_is_not_asked_for_again(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(OK)
+        await peer.request()
+        peer.send(b"HTTP/1.1 200")
+
+    async with serving(behave) as server:
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        with pytest.raises(ConnectionError):
+            await ask(connections, server.url)
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", b"\x00" * 99]
+)
+async def test_what_is_not_http_is_a_connection_error(connections: Connections, answer: bytes) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(answer)
+        await peer.request()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError):
+            await ask(connections, server.url)
+
+
+async def test_a_head_without_end_is_refused(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            peer.send(b"x: " + b"y" * 1000 + b"\r\n")
+            await peer.writer.drain()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError):
+            await ask(connections, server.url)
+
+
+async def test_leaving_early_closes_the_connection(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(CHUNKED + b"5\r\nhello\r\n")
+        await peer.request()
+
+    async with serving(behave) as server:
+        exchange = await ask(connections, server.url)
+        assert await exchange.read() == b"hello"
+        exchange.close()
+        await asyncio.wait_for(server.left.wait(), 5)
+
+
+async def test_cancelling_a_request_closes_its_connection(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+
+    async with serving(behave) as server:
+        task = asyncio.create_task(ask(connections, server.url))
+        await asyncio.wait_for(server.asked.wait(), 5)
+        task.cancel()
+        await asyncio.wait_for(server.left.wait(), 5)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_a_slow_reader_holds_the_service_back(connections: Connections) -> None:
+    sent = 0
+
+    async def behave(peer: Peer) -> None:
+        nonlocal sent
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+        while sent < 100_000_000:
+            peer.send(b"x" * 100_000)
+            sent += 100_000
+            await peer.writer.drain()
+
+    async with serving(behave) as server:
+        exchange = await ask(connections, server.url)
+        before = -1
+        while sent != before:
+            before = sent
+            await asyncio.sleep(0.2)
+        assert sent < 50_000_000
+        assert len(await whole(exchange)) == 100_000_000
+
+
+async def test_where_nobody_listens(connections: Connections) -> None:
+    async with serving(for_ever) as server:
+        url = server.url
+    with pytest.raises(ConnectionRefusedError):
+        await ask(connections, url)
+
+
+async def test_connecting_has_a_time_limit() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.reader.read()  # it accepts, and never begins TLS
+
+    async with serving(behave) as server:
+        with pytest.raises(TimeoutError):
+            await Connections().request("GET", server.url.replace("http:", "https:"), {}, connect_seconds=0.2)
+
+
+# --- TLS and proxies --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of its own for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+def serving_tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+async def test_tls_is_verified(certificate: Path) -> None:
+    async with serving(for_ever, serving_tls(certificate)) as server:
+        trusting = Connections(ssl.create_default_context(cafile=str(certificate)))
+        for _ in range(2):
+            assert await whole(await ask(trusting, server.url)) == b"hello"
+        assert server.connections == 1
+        trusting.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await ask(Connections(), server.url)
+        await asyncio.sleep(0.05)
+
+
+async def forward(peer: Peer, asked: list[bytes]) -> None:
+    """A proxy: CONNECT is tunnelled, a request with an absolute URL is passed on."""
+    head = await peer.reader.readuntil(b"\r\n\r\n")
+    asked.append(head)
+    method, target, _ = head.split(b" ", 2)
+    authority = target if method == b"CONNECT" else target.split(b"/")[2]
+    host, port = authority.decode().rsplit(":", 1)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    if method == b"CONNECT":
+        peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    else:
+        writer.write(head)
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            sink.write(data)
+
+    try:
+        await asyncio.gather(pump(peer.reader, writer), pump(reader, peer.writer))
+    finally:
+        writer.close()
+
+
+async def test_a_proxy_is_asked_for_a_tunnel(certificate: Path) -> None:
+    asked: list[bytes] = []
+    async with (
+        serving(for_ever, serving_tls(certificate)) as server,
+        serving(lambda peer: forward(peer, asked)) as proxy,
+    ):
+        through = Proxy.at(proxy.url.replace("http://", "http://user:pass%20word@"))
+        pool = Connections(ssl.create_default_context(cafile=str(certificate)), lambda _: through)
+        for _ in range(2):
+            assert await whole(await ask(pool, server.url)) == b"hello"
+        pool.close()
+        authority = server.url.removeprefix("https://").encode()
+        assert len(asked) == 1
+        assert asked[0].startswith(b"CONNECT " + authority + b" HTTP/1.1\r\nhost: " + authority)
+        assert b"proxy-authorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in asked[0]
+        assert not any(b"proxy-authorization" in request for request in server.requests)
+        await asyncio.sleep(0.05)
+
+
+async def test_plain_http_goes_through_a_proxy_too() -> None:
+    asked: list[bytes] = []
+    async with serving(for_ever) as server, serving(lambda peer: forward(peer, asked)) as proxy:
+        pool = Connections(proxy_for=lambda _: Proxy.at(proxy.url))
+        assert await whole(await ask(pool, f"{server.url}/path")) == b"hello"
+        pool.close()
+        assert asked[0].startswith(f"POST {server.url}/path HTTP/1.1\r\n".encode())
+        await asyncio.sleep(0.05)
+
+
+async def test_a_proxy_that_refuses_is_an_error() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        await peer.request()
+
+    async with serving(behave) as proxy:
+        pool = Connections(proxy_for=lambda _: Proxy.at(proxy.url))
+        with pytest.raises(ConnectionRefusedError, match="407"):
+            await ask(pool, "https://127.0.0.1:9/")
+
+
+def test_a_proxy_is_named_by_an_http_url() -> None:
+    assert Proxy.at("http://proxy.example") == Proxy("proxy.example", 80)
+    for url in ("socks5://proxy.example", "proxy.example:3128", ""):
+        with pytest.raises(ValueError, match="http://host:port"):
+            Proxy.at(url)
