@@ -100,6 +100,8 @@ class DeviceLogIn:
         while (left := self._begun + self._timeout - self._loop.time()) > 0:
             if await _is_set_within(stop, min(pause, left)):
                 raise RelayError(ErrorCode.login_failed, "The server has ended before the log-in was approved.")
+            if left < pause:
+                break
             answer = await self._tokens.device_token(self.place.region, self.client, self.code.device_code)
             match answer:
                 case Renewal():

@@ -199,7 +199,7 @@ def check_profile_arn(service: Service, account: Account, arn: str | None) -> No
     if arn is None:
         if policy == "required" or account.kind == "identity_center":
             raise Refused("profile_arn_required")
-    elif arn != account.profile_arn:
+    elif arn not in account.profiles:
         raise Refused("bearer_invalid")
 
 

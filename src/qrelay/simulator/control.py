@@ -56,8 +56,8 @@ def _profiles(account: Account, asked: dict[str, Any]) -> dict[str, Any]:
         case "social":
             return {"profiles": []}
         case _:
-            arn = account.profile_arn
-            return {"profiles": [{"arn": arn, "profileName": f"{account.name}'s profile"}] if arn else []}
+            names = {arn: f"{account.name}'s profile {number}" for number, arn in enumerate(account.profiles, 1)}
+            return {"profiles": [{"arn": arn, "profileName": name} for arn, name in names.items()]}
 
 
 def _size(asked: dict[str, Any], most: int) -> int | None:

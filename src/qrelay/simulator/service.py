@@ -57,14 +57,22 @@ class Options(Struct, frozen=True, kw_only=True):
 
 @dataclass(kw_only=True)
 class Account:
-    """Somebody who can log in. `refusal` names a catalogue row that every chat request of theirs gets."""
+    """Somebody who can log in. `refusal` names a catalogue row that every chat request of theirs gets.
+
+    `more_profiles` are those they may use besides their own.
+    """
 
     name: str
     kind: AccountKind = "builder_id"
     tier: Tier = "paid"
     profile_arn: str | None = None
+    more_profiles: tuple[str, ...] = ()
     refusal: str | None = None
     credits_used: float = 0.0
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        return self.more_profiles if self.profile_arn is None else (self.profile_arn, *self.more_profiles)
 
 
 @dataclass(kw_only=True)
