@@ -202,15 +202,14 @@ class Gateway:
         return await self._attempt(conversation, lease, attempts)
 
     async def models(self) -> Sequence[Model]:
-        """The models of an account that could serve now; what is known without one when there is none."""
+        """The models of an account that could serve now, and other names for them; without one, what is known."""
         try:
             lease = await self._pool.lease("")
         except RelayError:
-            return STATIC
-        try:
-            return await self._catalog.models(lease.credential, self.endpoint(lease.credential))
-        finally:
-            lease.release()
+            return self._catalog.listed(STATIC)
+        with lease:
+            models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
+        return self._catalog.listed(models)
 
     async def _attempt(self, conversation: Conversation, lease: Lease, attempts: list[str]) -> Reply:
         attempts.append(lease.label)

@@ -1,17 +1,20 @@
 """Which account serves a request, and how that went. Not the call, not the retrying: those are the gateway's."""
 
 import hashlib
+import random
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Literal, Self, TypeAlias, assert_never
 
 from qrelay.accounts.account import Account
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
+
+Strategy: TypeAlias = Literal["sticky", "least_busy", "random", "active"]
 
 AGAINST_THE_ACCOUNT: Final = frozenset(
     {
@@ -72,19 +75,27 @@ class Lease:
 
 
 class Pool:
-    """Lends accounts out. `sticky`: a session stays with its account for as long as the same accounts are ready."""
+    """Lends accounts out, by its strategy:
+
+    sticky      a session stays with its account for as long as the same accounts are ready
+    least_busy  the one with the fewest requests now
+    random      any (q2api's)
+    active      the active one, else the first, and no other (amq2api's)
+    """
 
     def __init__(
         self,
         store: AccountStore,
         refresher: Refresher,
         *,
+        strategy: Strategy = "sticky",
         max_error_count: int = 100,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.refresher = refresher
         self.max_error_count = max_error_count
+        self._strategy: Strategy = strategy
         self._clock = clock
         self._in_flight: Counter[str] = Counter()
 
@@ -99,13 +110,19 @@ class Pool:
         refusal: RelayError | None = None
         for account in candidates[:_MOST_TRIES]:
             try:
-                credential = await self.refresher.credential(account.id)
+                return await self._lend(account)
             except RelayError as error:
                 refusal = refusal or error
-                continue
-            self._in_flight[account.id] += 1
-            return Lease(self, account, credential)
         raise refusal or self._nobody()
+
+    async def lease_of(self, account_id: str) -> Lease:
+        """One account whatever its state, to see whether it works. Raises as `lease` and `store.get` do."""
+        return await self._lend(self.store.get(account_id))
+
+    async def _lend(self, account: Account) -> Lease:
+        credential = await self.refresher.credential(account.id)
+        self._in_flight[account.id] += 1
+        return Lease(self, account, credential)
 
     def in_flight(self, account_id: str) -> int:
         """How many requests have this account now."""
@@ -121,14 +138,35 @@ class Pool:
         """Who may serve, best first; an account that needs a log-in serves until its access token ends."""
         now = self._clock()
         ready = [
-            (account.state != "ready", account.id in avoid, _rank(session, account.id), account)
-            for account in self.store.accounts()
+            (account.state != "ready", account.id in avoid, self._turn(session, account), account)
+            for account in self._chosen()
             if account.state == "ready" or (account.state == "needs_login" and account.lives(now))
         ]
         return [account for *_, account in sorted(ready, key=lambda row: row[:3])]
 
+    def _chosen(self) -> list[Account]:
+        """Those that the strategy lets serve at all."""
+        accounts = self.store.accounts()
+        if self._strategy != "active":
+            return accounts
+        return [account for account in accounts if account.is_active][:1] or accounts[:1]
+
+    def _turn(self, session: str, account: Account) -> Any:
+        """Who is lower goes first."""
+        match self._strategy:
+            case "sticky":
+                return _rank(session, account.id)
+            case "least_busy":
+                return self._in_flight[account.id], random.random()  # noqa: S311 - spreads load, hides nothing
+            case "random":
+                return random.random()  # noqa: S311 - as above
+            case "active":
+                return 0
+            case _:
+                assert_never(self._strategy)
+
     def _nobody(self) -> RelayError:
-        enabled = [account for account in self.store.accounts() if account.enabled]
+        enabled = [account for account in self._chosen() if account.enabled]
         states = {account.state for account in enabled}
         if "cooling" in states:
             return RelayError(ErrorCode.account_throttled, "Every account is waiting for its limit to pass.")
@@ -138,6 +176,12 @@ class Pool:
         if "suspended" in states:
             reasons = "; ".join(account.state_reason or account.name for account in enabled)
             return RelayError(ErrorCode.account_suspended, f"No account can be used: {reasons}")
+        if self._strategy == "active" and self.store.accounts():
+            return RelayError(
+                ErrorCode.no_account,
+                f"The active account, {self._chosen()[0].name}, is off, and by QRELAY_STRATEGY no other one serves.",
+                remedy="Make another one active: POST /api/accounts/{id}/activate, or add one with `qrelay login`.",
+            )
         if self.store.accounts():
             return RelayError(
                 ErrorCode.no_account,

@@ -23,7 +23,7 @@ from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
 from qrelay.accounts.vault import open_vault
-from qrelay.apis import openai_responses
+from qrelay.apis import anthropic, openai_responses
 from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
@@ -38,9 +38,11 @@ from qrelay.http.management import is_management, refusal
 from qrelay.login import LogIns
 from qrelay.outward import connections, proxy_for
 from qrelay.settings import Settings
+from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import all_endpoints
+from qrelay.upstream.http1 import Connections
 
 USER_AGENT = f"qrelay/{__version__}"
 
@@ -111,23 +113,23 @@ class App:
         async with AsyncExitStack() as stack:
             store = await _open_store(settings)
             stack.push_async_callback(store.close)
-            session = await stack.enter_async_context(connections(settings.ca_bundle))
-            token_session = session
-            if not settings.verify_oidc_tls:
-                token_session = await stack.enter_async_context(connections(verify=False))
+            session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
-            token_client = TokenClient(token_session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
+            token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
             refresher = Refresher(store, token_client)
             stack.push_async_callback(refresher.close)
             await _adopt_account_from_variables(settings, store)
-            pool = Pool(store, refresher, max_error_count=settings.max_error_count)
+            pool = Pool(store, refresher, strategy=settings.strategy, max_error_count=settings.max_error_count)
             timeouts = Timeouts(
                 settings.connect_timeout_seconds,
                 settings.first_event_timeout_seconds,
                 settings.silence_timeout_seconds,
                 settings.total_timeout_seconds,
             )
-            client = UpstreamClient(session, timeouts, USER_AGENT, proxy)
+            tls = trusting(settings.ca_bundle) if settings.ca_bundle is not None else None
+            calls = Connections(tls, proxy)
+            stack.callback(calls.close)
+            client = UpstreamClient(calls, timeouts, USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
             addresses = Addresses(settings.api_endpoint, settings.binding, settings.origin, settings.require_tail)
@@ -156,12 +158,13 @@ class App:
             {
                 path: ChatRoute(
                     dialect,
-                    _reader(dialect, memory),
+                    self._reader(dialect, memory),
                     gateway,
                     self._doors,
                     max_body=settings.max_body_bytes,
                     ping_seconds=settings.ping_seconds,
                     new_id=new_id,
+                    headers=self._extra_headers(dialect),
                 )
                 for path, dialect in DIALECTS.items()
             }
@@ -180,6 +183,18 @@ class App:
         ]
         self._rest.router.routes[:] = routes
 
+    def _reader(self, dialect: Dialect, memory: ResponsesStore) -> Callable[[bytes, Stamp, str], Call]:
+        """How a route reads its requests: those that may refer to earlier answers get their owner's."""
+        if dialect is RESPONSES:
+            return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner))
+        if dialect is MESSAGES and (stream_default := self._settings.anthropic_stream_default):
+            return lambda body, stamp, _: anthropic.read(body, stamp, stream_default=stream_default)
+        return lambda body, stamp, _: dialect.read(body, stamp)
+
+    def _extra_headers(self, dialect: Dialect) -> list[tuple[bytes, bytes]]:
+        version = self._settings.anthropic_version
+        return [(b"anthropic-version", version.encode())] if dialect is MESSAGES and version else []
+
     async def _http_error(self, request: Request, error: Exception) -> Response:
         """A route nobody has, in the shape the caller speaks."""
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -196,13 +211,6 @@ def build_app(settings: Settings, *, background: bool = True) -> App:
     Without `background` it does what it is asked and nothing by itself, as a short command needs it.
     """
     return App(settings, background=background)
-
-
-def _reader(dialect: Dialect, memory: ResponsesStore) -> Callable[[bytes, Stamp, str], Call]:
-    """How a route reads its requests: those that may refer to earlier answers get their owner's."""
-    if dialect is RESPONSES:
-        return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner))
-    return lambda body, stamp, _: dialect.read(body, stamp)
 
 
 def _without_v1(path: str) -> str:

@@ -8,7 +8,7 @@ upstream. Nothing is awaited, queued or spawned per event.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -33,7 +33,7 @@ _SSE = [
 
 
 class ChatRoute:
-    """Answers one client API's POSTs. `new_id` gives a fresh hex id; `now` epoch seconds.
+    """Answers one client API's POSTs. `new_id` gives a fresh hex id, `now` epoch seconds; every answer has `headers`.
 
     `read` is the dialect's, given who asks as well (`Doors.check_client`): some APIs refer to what was answered before.
     """
@@ -48,6 +48,7 @@ class ChatRoute:
         max_body: int,
         ping_seconds: float,
         new_id: Callable[[], str],
+        headers: Sequence[tuple[bytes, bytes]] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
@@ -57,10 +58,11 @@ class ChatRoute:
         self._max_body = max_body
         self._ping_seconds = ping_seconds
         self._new_id = new_id
+        self._headers = headers
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._dialect, self._new_id(), send, self._ping_seconds)
+        exchange = _Exchange(self._dialect, self._new_id(), send, self._ping_seconds, self._headers)
         try:
             owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
@@ -118,7 +120,9 @@ async def _unless_client_leaves(receive: Receive, exchange: "_Exchange", answer:
 class _Exchange:
     """One request's answer on the wire: what was sent so far, and the line in the log at the end."""
 
-    def __init__(self, dialect: Dialect, id_: str, send: Send, ping_seconds: float) -> None:
+    def __init__(
+        self, dialect: Dialect, id_: str, send: Send, ping_seconds: float, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
         self.id = id_
         self.request_id = f"req_{id_}"
         self.outcome = "ok"
@@ -130,6 +134,7 @@ class _Exchange:
         self._send = send
         self._writer: ReplyWriter | None = None
         self._ping_seconds = ping_seconds
+        self._always = headers
         self._loop = asyncio.get_running_loop()
         self._started = self._last_write = self._loop.time()
         self._first_byte: float | None = None
@@ -215,7 +220,7 @@ class _Exchange:
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._first_byte = self._loop.time()
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self._always]})
 
     async def _end(self, data: bytes) -> None:
         self.stop_pings()

@@ -13,7 +13,7 @@ from qrelay.apis.dialect import Family
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
 from qrelay.http.doors import Doors
-from qrelay.upstream.models import Model, find, is_family, newest
+from qrelay.upstream.models import Model, serving
 
 _CREATED = datetime(2025, 1, 1, tzinfo=UTC)
 """The service says no date and both shapes need one; the same for all, so that nobody reads anything into it."""
@@ -51,7 +51,7 @@ def routes(gateway: Gateway, doors: Doors, new_id: Callable[[], str]) -> list[Ro
         try:
             doors.check_client(request.scope)
             models = await gateway.models()
-            model = find(name, models) or (newest(name, models) if is_family(name) else None)
+            model = serving(name, models)
             if model is None:
                 raise RelayError(ErrorCode.model_unknown, f"There is no model {name[:100]!r}.")  # noqa: TRY301 -- told below
         except RelayError as error:

@@ -8,7 +8,7 @@ from qrelay.credential import Credential
 from qrelay.errors import RelayError
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
-from qrelay.upstream.models import STATIC, Model, find, is_family, read_page, resolve
+from qrelay.upstream.models import STATIC, Model, find, is_family, listed, read_page, resolve
 
 FRESH_SECONDS = 600.0
 RETRY_SECONDS = 60.0
@@ -41,6 +41,10 @@ class Catalog:
             id_ = resolve(name, models)
             found = find(id_, models) or Model(id_)
         return found
+
+    def listed(self, models: Sequence[Model]) -> Sequence[Model]:
+        """A list with the other names that are served."""
+        return listed(models, self._aliases)
 
     async def models(self, credential: Credential, endpoint: Endpoint) -> Sequence[Model]:
         """The account's list; the last one known, or `STATIC`, if the service does not give it in a few seconds."""

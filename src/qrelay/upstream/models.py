@@ -9,6 +9,7 @@ A client's name is looked for in the account's own list in this order (DESIGN: u
                               claude-sonnet-4-5@20250929, CLAUDE_SONNET_4_20250514_V1_0
     a family's name           sonnet, claude-opus, claude-haiku-latest and what Claude Code's aliases expand to
                               (claude-opus-5-5 …): the newest of that family
+    an older gateway's name   claude-3.5-sonnet (`OLDER_NAMES`): the next newer one of its family
     anything else             goes through as it is, without what no id of the service has: `[1m]`, `provider/`
 """
 
@@ -18,7 +19,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import schema
@@ -31,6 +32,10 @@ _VENDOR = re.compile(r"^(\w+\.)?anthropic\.")
 _PIECES = re.compile(r"[a-z]+|[0-9]{1,9}")
 _FAMILIES = frozenset({"opus", "sonnet", "haiku"})
 _CLAUDE_CODE = ((5, 5), ())  # what its aliases expand to (CLIENTS.md A1), and a bare family
+
+OLDER_NAMES = ("claude-3.5-sonnet", "claude-sonnet-4", "claude-sonnet-4.5")
+"""What programs set up for an older gateway ask for (SWITCHING.md, amq2api). They are served whatever an account lists:
+where it has no such model, by another one, which the list of models and `x-qrelay-model` say."""
 
 
 class Model(Struct, frozen=True):
@@ -108,11 +113,42 @@ def newest(name: str, models: Iterable[Model]) -> Model | None:
     return max(members, key=lambda model: _key(model.id).version, default=None)
 
 
+def serving(name: str, models: Iterable[Model]) -> Model | None:
+    """The model of an account's list that serves a client's name, None if the name goes through as it is."""
+    models = tuple(models)
+    found = find(name, models)
+    if found is not None or len(name) > _LONGEST:
+        return found
+    if is_family(name):
+        return newest(name, models)
+    key = _key(name)
+    if not any(key == _key(older) for older in OLDER_NAMES):
+        return None
+    family = [model for model in models if _key(model.id).words == key.words]
+    newer = [model for model in family if _key(model.id).version > key.version]
+    return min(newer, key=lambda model: _key(model.id).version, default=newest(name, family))
+
+
 def resolve(name: str, models: Sequence[Model], aliases: Mapping[str, str] | None = None) -> str:
     """The service's id for a client's name."""
     name = (aliases or {}).get(name, name)
-    found = find(name, models) or (newest(name, models) if is_family(name) else None)
+    found = serving(name, models)
     return found.id if found is not None else _bare(name)
+
+
+def listed(models: Sequence[Model], aliases: Mapping[str, str]) -> list[Model]:
+    """An account's list, and the other names that are served: each a row that says what it stands for."""
+    names = {**{name: name for name in OLDER_NAMES}, **aliases}
+    ids = {model.id for model in models}
+    others = ((name, serving(target, models)) for name, target in names.items() if name not in ids)
+    return [
+        *models,
+        *(
+            structs.replace(model, id=name, description=f"Another name of {model.id}.")
+            for name, model in others
+            if model is not None
+        ),
+    ]
 
 
 # --- the service's list (PROTOCOL.md §5) ------------------------------------------------------------------------------

@@ -4,6 +4,6 @@ from qrelay.apis.anthropic.reply import PING
 from qrelay.apis.anthropic.request import read, read_count
 from qrelay.apis.dialect import Dialect
 
-__all__ = ["MESSAGES", "read_count"]
+__all__ = ["MESSAGES", "read", "read_count"]
 
 MESSAGES = Dialect("messages", "anthropic", PING, read)

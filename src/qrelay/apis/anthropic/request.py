@@ -39,15 +39,18 @@ _USUAL: dict[str, tuple[bytes, ...]] = {
 """Fields that are not honoured, with the values that ask for nothing."""
 
 
-def read(body: bytes, stamp: Stamp) -> Call:
-    """Raises RelayError(request_invalid), its `param` naming the field, if the request can't be read or served."""
+def read(body: bytes, stamp: Stamp, *, stream_default: bool = False) -> Call:
+    """Raises RelayError(request_invalid), its `param` naming the field, if the request can't be read or served.
+
+    `stream_default` holds for a request that doesn't say `stream`; False is Anthropic's own.
+    """
     try:
-        return _read(body, stamp)
+        return _read(body, stamp, stream_default=stream_default)
     except RecursionError:
         raise _too_deep() from None
 
 
-def _read(body: bytes, stamp: Stamp) -> Call:
+def _read(body: bytes, stamp: Stamp, *, stream_default: bool) -> Call:
     request = decode(body, _REQUEST)
     if request.max_tokens < 1:
         raise invalid("'max_tokens' must be at least 1: there is no prompt cache here to warm with 0.", "max_tokens")
@@ -69,7 +72,7 @@ def _read(body: bytes, stamp: Stamp) -> Call:
     id_ = f"msg_{stamp.id}"
     return Call(
         conversation,
-        request.stream is True,
+        stream_default if request.stream is None else request.stream,
         ignored.names(),
         partial(Writer, id_, request.model),
         partial(whole, id_, request.model),
