@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import Raw
 
+from qrelay.apis import body
 from qrelay.apis.ignored import Ignored
 
 EMPTY = Raw(b"{}")
@@ -20,9 +21,12 @@ def read(arguments: str | dict[str, Raw] | None, ignored: Ignored, place: str) -
         case str():
             if not arguments.strip():
                 return EMPTY
-    try:
-        _objects.decode(arguments)
-    except (msgspec.DecodeError, RecursionError):
-        ignored.add(place)
-        return Raw(msgspec.json.encode({"arguments": arguments}))
-    return Raw(arguments)
+    given = arguments.encode()
+    for json in (given, body.mended(given)):
+        try:
+            _objects.decode(json)
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        return Raw(json)
+    ignored.add(place)
+    return Raw(msgspec.json.encode({"arguments": arguments}))

@@ -3,6 +3,9 @@
 Two looks: the room's own typed decoder first, which is all that an ordinary request costs; if a value has a type it
 doesn't expect, the body is decoded again without types, the room strips what it doesn't know (`forgive`), and only
 then is a wrong type the caller's fault. So an unknown kind of part never fails a request, whatever it holds.
+
+Half a surrogate pair, which is what a client leaves when it cuts a text inside an emoji, is no Unicode text and can't
+be sent on: it becomes U+FFFD, as in every other decoder.
 """
 
 import re
@@ -15,6 +18,12 @@ from qrelay.errors import ErrorCode, RelayError
 
 Wire = TypeVar("Wire")
 
+_LONE_SURROGATE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: fine
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|.)",  # any other escape, so that the second half of `\\` never starts one
+    re.DOTALL,
+)
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 
@@ -24,6 +33,21 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[[
 
     Raises RelayError(request_invalid) with `param` such as "messages[2].role" where there is a field to name.
     """
+    try:
+        return _decode(body, decoder, forgive)
+    except RelayError:
+        whole = mended(body)
+        if whole == body:
+            raise
+    return _decode(whole, decoder, forgive)
+
+
+def mended(json: bytes) -> bytes:
+    """JSON text without halves of surrogate pairs."""
+    return _LONE_SURROGATE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], json)
+
+
+def _decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[[dict[str, Any]], None]) -> Wire:
     try:
         if not body.isascii():
             body.decode()  # members kept as Raw are passed on unread, so nothing later would notice

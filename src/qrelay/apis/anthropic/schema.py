@@ -158,28 +158,12 @@ class Request(Prompt, kw_only=True):
 Asked = TypeVar("Asked", bound=Prompt)
 
 _KNOWN = frozenset(kind.__struct_config__.tag for kind in get_args(Block) if kind is not Other)
-_LONE_SURROGATE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: fine
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|.)",  # any other escape, so that the second half of `\\` never starts one
-    re.DOTALL,
-)
 
 
 def decode(raw: bytes, decoder: msgspec.json.Decoder[Asked]) -> Asked:
-    """Read a body. Raises RelayError(request_invalid), `param` as Anthropic's API writes it: "messages.3.content".
-
-    Half a surrogate pair, which is what a client leaves when it cuts a text inside an emoji, is no Unicode text and
-    can't be sent on: it becomes U+FFFD, as in every other decoder.
-    """
+    """Read a body. Raises RelayError(request_invalid), `param` as Anthropic's API writes it: "messages.3.content"."""
     try:
-        try:
-            return body.decode(raw, decoder, _wrap_unknown)
-        except RelayError:
-            repaired = _LONE_SURROGATE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], raw)
-            if repaired == raw:
-                raise
-            return body.decode(repaired, decoder, _wrap_unknown)
+        return body.decode(raw, decoder, _wrap_unknown)
     except RelayError as error:
         message, param = (text and re.sub(r"\[(\d+)\]", r".\1", text) for text in (error.message, error.param))
         raise body.invalid(message or "", param) from None

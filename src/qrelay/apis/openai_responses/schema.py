@@ -186,7 +186,11 @@ _parts = msgspec.json.Decoder(list[ContentPart])
 
 def decode(raw: bytes) -> tuple[Request, Told]:
     """Raises RelayError(request_invalid) naming the field."""
-    return body.decode(raw, _requests, _forgive), _told.decode(raw)
+    request = body.decode(raw, _requests, _forgive)
+    try:
+        return request, _told.decode(raw)
+    except msgspec.DecodeError:
+        return request, _told.decode(body.mended(raw))
 
 
 def decode_stored(items: bytes) -> list[Item]:

@@ -1,0 +1,47 @@
+"""Half a surrogate pair, left by a client that cut a text inside an emoji, breaks no request of any API."""
+
+import json
+from typing import Any
+
+import pytest
+
+from qrelay.apis.anthropic import MESSAGES
+from qrelay.apis.dialect import Dialect
+from qrelay.apis.openai_chat import CHAT
+from qrelay.apis.openai_responses import RESPONSES
+from qrelay.conversation import ToolUse
+from tests.apis.loopback import STAMP
+
+CUT = "Good \ud83d"
+
+REQUESTS: list[tuple[Dialect, dict[str, Any]]] = [
+    (MESSAGES, {"max_tokens": 9, "messages": [{"role": "user", "content": CUT}]}),
+    (CHAT, {"messages": [{"role": "user", "content": CUT}]}),
+    (RESPONSES, {"input": CUT, "instructions": "\udc00", "metadata": {"a": "\ud83d"}}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "members"), REQUESTS, ids=lambda value: getattr(value, "name", ""))
+def test_it_is_read_as_the_replacement_character(dialect: Dialect, members: dict[str, Any]) -> None:
+    call = dialect.read(json.dumps({"model": "claude-sonnet-4-5"} | members).encode(), STAMP)
+    assert "Good \ufffd" in repr(call.conversation.turns)
+    json.loads(call.writer().start().decode().partition("data: ")[2].partition("\n")[0] or "null")
+
+
+def test_it_is_told_again_as_the_replacement_character() -> None:
+    dialect, members = REQUESTS[2]
+    call = dialect.read(json.dumps({"model": "m"} | members).encode(), STAMP)
+    assert b"\\ud" not in call.writer().start()
+
+
+def test_an_argument_stays_in_its_place() -> None:
+    arguments = json.dumps({"text": CUT})
+    message = {
+        "role": "assistant",
+        "tool_calls": [{"id": "c", "type": "function", "function": {"name": "say", "arguments": arguments}}],
+    }
+    call = CHAT.read(json.dumps({"model": "m", "messages": [message]}).encode(), STAMP)
+    [use] = call.conversation.turns[0].parts
+    assert isinstance(use, ToolUse)
+    assert json.loads(bytes(use.input)) == {"text": "Good \ufffd"}
+    assert call.ignored == ()
