@@ -3,23 +3,23 @@
     UpstreamClient.converse(credential, endpoint, body) -> Answer      RelayError if the service refuses
     Answer.read() -> bytes                                              one socket read's worth; b"" at the end
 
-Nothing is spawned or queued per event: whoever reads runs the synchronous machines over each chunk. Another transport
-can stand behind these two names.
+Nothing is spawned or queued per event: whoever reads runs the synchronous machines over each chunk. The transport is
+`http1`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from types import TracebackType
 from typing import NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import msgspec
 
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
+from qrelay.upstream.http1 import Connections, Exchange
 
 _ERROR_BODY_LIMIT = 64 * 1024
 _REST_PATHS = {
@@ -28,7 +28,6 @@ _REST_PATHS = {
     "ListAvailableProfiles": "/ListAvailableProfiles",
 }
 _TOKEN_TYPES = {"external_idp": "EXTERNAL_IDP", "api_key": "API_KEY"}  # PROTOCOL.md §1.3
-_NO_AUTO_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class Timeouts(NamedTuple):
@@ -43,50 +42,43 @@ class Timeouts(NamedTuple):
 class Answer:
     """A 200 that is being read. Close it in any case: leaving early is how the call upstream is cancelled."""
 
-    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
-        self._response = response
+    def __init__(self, exchange: Exchange, timeouts: Timeouts) -> None:
+        self._exchange = exchange
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
         self._waiting_since: float | None = None
         self._expired: str | None = None
         self._watch = self._loop.call_later(min(timeouts.silence, timeouts.total), self._check)
-        self.request_id = response.headers.get("x-amzn-requestid", "")
-        self.framed = (
-            response.headers.get("transfer-encoding", "").lower() == "chunked" or "content-length" in response.headers
-        )
+        self.request_id = exchange.headers.get("x-amzn-requestid", "")
+        self.framed = exchange.framed
         """HTTP says where the body ends, so that its end is one."""
 
     async def read(self) -> bytes:
         """What has arrived since the last read, at least a byte; b"" at the end. Raises RelayError."""
         self._waiting_since = self._loop.time()
         try:
-            data = await self._response.content.readany()
-        except (aiohttp.ClientError, ConnectionError) as error:
+            data = await self._exchange.read()
+        except OSError as error:
             if self._expired is not None:
                 raise RelayError(ErrorCode.upstream_timeout, self._expired) from None
             raise RelayError(
                 ErrorCode.upstream_protocol, f"The upstream's answer was cut: {_describe(error)}."
             ) from None
-        if not data and self._expired is not None:
-            raise RelayError(ErrorCode.upstream_timeout, self._expired)
         self._waiting_since = None
         return data
 
     def close(self) -> None:
         """Give the connection back if the answer was read to its end, else drop it."""
         self._watch.cancel()
-        if self._response.content.is_eof() or self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        self._exchange.close()
 
     def _check(self) -> None:
         """One timer for the whole reply, set again for the time that is left: nothing is done per read.
 
         The upstream is silent only while somebody waits for it: a client that reads slowly is not its fault.
         """
-        if self._response.content.is_eof():
+        if self._exchange.complete:
             return
         now = self._loop.time()
         silent_until = (self._waiting_since or now) + self._timeouts.silence
@@ -100,7 +92,8 @@ class Answer:
             if ends <= silent_until
             else f"The upstream was silent for {self._timeouts.silence:g} s (QRELAY_SILENCE_TIMEOUT_SECONDS)."
         )
-        self._response.close()
+        self._exchange.break_off(TimeoutError())
+        self._exchange.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,25 +105,17 @@ class Answer:
 
 
 class UpstreamClient:
-    """Calls the service over one aiohttp session, which the caller owns; `proxy_for` names the proxy to an address."""
+    """Calls the service over connections that the caller owns."""
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        timeouts: Timeouts,
-        user_agent: str,
-        proxy_for: Callable[[str], str | None] = lambda _url: None,
-    ) -> None:
-        self._session = session
-        self._proxy_for = proxy_for
+    def __init__(self, connections: Connections, timeouts: Timeouts, user_agent: str) -> None:
+        self._connections = connections
         self.timeouts = timeouts
         self._user_agent = user_agent
-        self._aiohttp_timeouts = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
 
     async def converse(self, credential: Credential, endpoint: Endpoint, body: bytes) -> Answer:
         """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes."""
-        response = await self._post(credential, endpoint, "GenerateAssistantResponse", endpoint.streaming_target, body)
-        return Answer(response, self.timeouts)
+        exchange = await self._post(credential, endpoint, "GenerateAssistantResponse", endpoint.streaming_target, body)
+        return Answer(exchange, self.timeouts)
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         """One page of ListAvailableModels (§5) as JSON text. Raises RelayError."""
@@ -141,8 +126,8 @@ class UpstreamClient:
             query["nextToken"] = next_token
         operation = "ListAvailableModels"
         if endpoint.binding == "restjson":
-            url = endpoint.url + _REST_PATHS[operation]
-            asking = self._send("GET", url, self._headers(credential), query=query)
+            url = f"{endpoint.url}{_REST_PATHS[operation]}?{urlencode(query)}"
+            asking = self._send("GET", url, self._headers(credential))
         else:
             body = msgspec.json.encode(query)
             asking = self._post(credential, endpoint, operation, endpoint.control_target, body)
@@ -157,18 +142,18 @@ class UpstreamClient:
         asking = self._post(credential, endpoint, "ListAvailableProfiles", endpoint.control_target, body)
         return await self._whole("list of profiles", asking)
 
-    async def _whole(self, what: str, asking: Awaitable[aiohttp.ClientResponse]) -> bytes:
+    async def _whole(self, what: str, asking: Awaitable[Exchange]) -> bytes:
         try:
-            async with asyncio.timeout(self.timeouts.first_event), await asking as response:
-                return await response.read()
+            async with asyncio.timeout(self.timeouts.first_event):
+                return await _body(await asking)
         except TimeoutError:
             raise RelayError(ErrorCode.upstream_timeout, f"The upstream did not finish its {what}.") from None
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except OSError as error:
             raise RelayError(ErrorCode.upstream_protocol, f"The {what} was cut: {_describe(error)}.") from None
 
     async def _post(
         self, credential: Credential, endpoint: Endpoint, operation: str, target: str, body: bytes
-    ) -> aiohttp.ClientResponse:
+    ) -> Exchange:
         headers = self._headers(credential)
         if endpoint.binding == "awsjson":
             headers["content-type"] = "application/x-amz-json-1.0"
@@ -177,7 +162,7 @@ class UpstreamClient:
         else:
             headers["content-type"] = "application/json"
             url = endpoint.url + _REST_PATHS[operation]
-        return await self._send("POST", url, headers, body=body)
+        return await self._send("POST", url, headers, body)
 
     def _headers(self, credential: Credential) -> dict[str, str]:
         headers = {
@@ -190,32 +175,15 @@ class UpstreamClient:
             headers["tokentype"] = token_type
         return headers
 
-    async def _send(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        *,
-        body: bytes | None = None,
-        query: dict[str, str | int] | None = None,
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, method: str, url: str, headers: dict[str, str], body: bytes = b"") -> Exchange:
+        connect = self.timeouts.connect
         try:
-            response = await self._session.request(
-                method,
-                url,
-                data=body,
-                params=query,
-                headers=headers,
-                proxy=self._proxy_for(url),
-                skip_auto_headers=_NO_AUTO_HEADERS,
-                allow_redirects=False,
-                timeout=self._aiohttp_timeouts,
-            )
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ServerTimeoutError):
+            exchange = await self._connections.request(method, url, headers, body, connect_seconds=connect)
+        except TimeoutError:
             raise RelayError(
-                ErrorCode.upstream_timeout, f"No connection to {_host(url)} within {self.timeouts.connect:g} s."
+                ErrorCode.upstream_timeout, f"No connection to {_host(url)} within {connect:g} s."
             ) from None
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except OSError as error:
             raise RelayError(
                 ErrorCode.upstream_unreachable, f"The upstream {_host(url)} can't be reached: {_describe(error)}."
             ) from None
@@ -223,19 +191,30 @@ class UpstreamClient:
             raise RelayError(
                 ErrorCode.upstream_unreachable, f"No request to {_host(url)} can be written: {error}."
             ) from None
-        if response.status == 200:
-            return response
-        raise await self._refused(response)
+        if exchange.status == 200:
+            return exchange
+        raise await _refused(exchange)
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> RelayError:
-        body = b""
-        try:
-            async with asyncio.timeout(10), response:
-                while len(body) < _ERROR_BODY_LIMIT and (data := await response.content.readany()):
-                    body += data
-        except (TimeoutError, aiohttp.ClientError, ConnectionError):
-            pass  # the status alone says enough; what came of the body is read as it is
-        return from_http(response.status, response.headers, body)
+
+async def _refused(exchange: Exchange) -> RelayError:
+    body = b""
+    try:
+        async with asyncio.timeout(10):
+            body = await _body(exchange, _ERROR_BODY_LIMIT)
+    except (TimeoutError, OSError):
+        pass  # the status alone says enough
+    return from_http(exchange.status, exchange.headers, body)
+
+
+async def _body(exchange: Exchange, limit: int | None = None) -> bytes:
+    """A whole body, or a little more than the first `limit` bytes of it; the exchange is closed."""
+    body = b""
+    try:
+        while (limit is None or len(body) < limit) and (data := await exchange.read()):
+            body += data
+    finally:
+        exchange.close()
+    return body
 
 
 def _host(url: str) -> str:
@@ -246,12 +225,5 @@ def _host(url: str) -> str:
         return "that address"
 
 
-def _describe(error: BaseException) -> str:
-    """What went wrong, without the URL and headers that aiohttp's own texts may hold."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return f"the proxy: {error.os_error.strerror or type(error.os_error).__name__}"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or type(error.os_error).__name__
-    return type(error).__name__
+def _describe(error: OSError) -> str:
+    return error.strerror or type(error).__name__

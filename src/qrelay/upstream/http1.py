@@ -15,6 +15,7 @@ import base64
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -35,17 +36,18 @@ class Proxy(NamedTuple):
     port: int
     authorization: str = ""
 
-    @classmethod
-    def at(cls, url: str) -> "Proxy":
-        """The proxy a URL such as `http://user:password@host:3128` names. Raises ValueError for any other scheme."""
-        parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("a proxy is given as http://host:port")
-        authorization = ""
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        return cls(parts.hostname, parts.port or _PORTS["http"], authorization)
+
+@lru_cache(maxsize=64)
+def proxy_at(url: str) -> Proxy:
+    """The proxy a URL such as `http://user:password@host:3128` names. Raises ValueError for any other scheme."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("a proxy is given as http://host:port")
+    authorization = ""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Proxy(parts.hostname, parts.port or _PORTS["http"], authorization)
 
 
 class _Origin(NamedTuple):
@@ -57,14 +59,14 @@ class _Origin(NamedTuple):
     proxy: Proxy | None
 
 
-def _no_proxy(_: str) -> Proxy | None:
+def _no_proxy(_: str) -> str | None:
     return None
 
 
 class Connections:
-    """Opens connections and keeps those that can be used again. `proxy_for` says which proxy a URL goes through."""
+    """Opens connections and keeps those that can be used again. `proxy_for`: the URL of the proxy to an address."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, proxy_for: Callable[[str], Proxy | None] = _no_proxy) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, proxy_for: Callable[[str], str | None] = _no_proxy) -> None:
         self._tls = tls or ssl.create_default_context()
         self._proxy_for = proxy_for
         self._idle: dict[_Origin, deque[_Connection]] = {}
@@ -72,10 +74,15 @@ class Connections:
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, connect_seconds: float
     ) -> "Exchange":
-        """Send a request and wait for its answer's head. Close what is returned."""
+        """Send a request and wait for its answer's head. Close what is returned.
+
+        Raises ValueError for a URL or header that can't be written; the text holds no header's value.
+        """
         parts = urlsplit(url)
-        scheme, host = parts.scheme, parts.hostname or ""
-        origin = _Origin(scheme, host, parts.port or _PORTS[scheme], self._proxy_for(url))
+        scheme, proxy = parts.scheme, self._proxy_for(url)
+        origin = _Origin(
+            scheme, parts.hostname or "", parts.port or _PORTS[scheme], proxy_at(proxy) if proxy is not None else None
+        )
         target = parts.path or "/"
         if parts.query:
             target = f"{target}?{parts.query}"
@@ -85,7 +92,10 @@ class Connections:
             if origin.proxy.authorization:
                 headers = {**headers, "proxy-authorization": origin.proxy.authorization}
         lines = [f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
+        for name, value in headers.items():
+            if "\r" in value or "\n" in value:
+                raise ValueError(f"the header {name} has a line break in it")
+            lines.append(f"{name}: {value}\r\n")
         lines.append(f"content-length: {len(body)}\r\n\r\n" if body or method != "GET" else "\r\n")
         head = "".join(lines).encode("latin-1")
         while True:
@@ -259,14 +269,16 @@ class Exchange:
         self.framed = False
         self.begun = False
         """A byte of the answer has arrived."""
+        self.complete = False
+        """The whole answer has arrived, though maybe not been read."""
         self._connection = connection
         self._loop = loop
         self._give_back = give_back
         self._parser = httptools.HttpResponseParser(self)
         self._head_size = 0
         self._has_head = False
-        self._complete = False
         self._may_be_kept = False
+        self._closed = False
         self._unread: list[bytes] = []
         self._unread_size = 0
         self._failure: Exception | None = None
@@ -282,7 +294,7 @@ class Exchange:
     async def read(self) -> bytes:
         """What has arrived of the body since the last read, at least a byte; b"" at its end. Raises OSError."""
         while not self._unread:
-            if self._complete:
+            if self.complete:
                 return b""
             if self._failure is not None:
                 raise self._failure
@@ -294,9 +306,15 @@ class Exchange:
         return unread[0] if len(unread) == 1 else b"".join(unread)
 
     def close(self) -> None:
-        """Keep the connection if the answer was read to its end and it may be kept; else drop it, and the call."""
+        """Keep the connection if the answer was read to its end and it may be kept; else drop it, and the call.
+
+        A second time does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
         connection = self._connection
-        if self._complete and self._may_be_kept and self._failure is None:
+        if self.complete and self._may_be_kept and self._failure is None:
             connection.rest()
             self._give_back(connection)
         else:
@@ -304,7 +322,7 @@ class Exchange:
 
     def break_off(self, failure: Exception) -> None:
         """End it with a failure that the reader gets after what came before it."""
-        if self._failure is None and not self._complete:
+        if self._failure is None and not self.complete:
             self._failure = failure
         self._wake()
 
@@ -312,13 +330,13 @@ class Exchange:
 
     def feed(self, data: bytes) -> None:
         self.begun = True
-        if self._complete:
+        if self.complete:
             self._connection.abort()  # more than the answer
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self._complete:
+            if not self.complete:
                 self.break_off(ConnectionAbortedError(None, f"it does not speak HTTP ({type(error).__name__})"))
             self._connection.abort()
             return
@@ -334,7 +352,7 @@ class Exchange:
 
     def lost(self, error: Exception | None) -> None:
         if self._has_head and not self.framed and error is None:
-            self._complete = True
+            self.complete = True
             self._wake()
         else:
             self.break_off(error or ConnectionResetError(None, "the connection was closed"))
@@ -361,7 +379,7 @@ class Exchange:
         self._unread_size += len(data)
 
     def on_message_complete(self) -> None:
-        self._complete = self._has_head
+        self.complete = self._has_head
         self._may_be_kept = self._parser.should_keep_alive()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
