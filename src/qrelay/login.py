@@ -254,5 +254,5 @@ def _note(arns: Sequence[str], named: str | None, chosen: str | None, failures: 
     if not arns and not said:
         said.append("It has no profile, and the service may want one: ask who administers it.")
     elif said:
-        said.append('To change it: PATCH /v2/accounts/{id} {"profileArn": …}, or log in again naming it.')
+        said.append("To choose one: qrelay accounts edit ACCOUNT --profile-arn ARN, or PATCH /v2/accounts/{id}.")
     return " ".join(said) or None

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from qrelay.cli.commands import accounts
+from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
@@ -81,6 +82,37 @@ def simulate(
     from qrelay.cli.simulate import simulate as work
 
     work(_load(), host, port)
+
+
+@app.command()
+def login(
+    *,
+    start_url: Annotated[
+        str | None, typer.Option(help="The start URL of your organisation.", show_default="a Builder ID's")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The region of that start URL.", show_default="us-east-1")] = None,
+    label: Annotated[str | None, typer.Option(help="What you call the account.")] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="Log this account in again: its id or its label.")
+    ] = None,
+    profile_arn: Annotated[
+        str | None, typer.Option(help="The profile to use, where there are several.", show_default="the first")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, max=100, help="So many log-ins, one after another.")] = 1,
+    no_qr: Annotated[bool, typer.Option("--no-qr", help="Print no QR code.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Log an account in, by a page in your browser.
+
+    It shows a link and a code, waits until you have approved it there, and stores the account.
+    """
+    from qrelay.cli.log_in import log_in as work
+
+    if account is not None and (count > 1 or label is not None):
+        raise typer.BadParameter("--account is logged in once, and keeps its label.")
+    said = {"startUrl": start_url, "region": region, "label": label, "profileArn": profile_arn}
+    wish = {name: value for name, value in said.items() if value is not None}
+    work(_load(), wish, account=account, count=count, qr=not no_qr, as_json=as_json)
 
 
 @app.command("settings")

@@ -87,7 +87,9 @@ Use it from another terminal, until Ctrl-C here:
   ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key} claude
   OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key} python your_program.py
 
-For answers from your own account, end this, start `.venv/bin/qrelay serve`, and give it the account:
+For answers from your own account, end this and log in with your browser:
+  .venv/bin/qrelay login
+or start `.venv/bin/qrelay serve` and give it what another log-in left you:
   curl {url}/v2/accounts -H 'content-type: application/json' \\
     -d '{{"clientId":"...","clientSecret":"...","refreshToken":"..."}}'
 From then on `make run` serves it."""
