@@ -77,25 +77,30 @@ class _Flow:
         self._answer = answer
         self._reader = reader
         self._limiter = limiter
+        self._failure: RelayError | None = None
         self.ended = False
 
     async def next(self) -> list[Event]:
         """The events of the next bytes, maybe none. What came before a failure is returned first, then it is raised."""
-        reader = self._reader
-        if reader.failure is not None:
-            raise reader.failure
+        if self._failure is not None:
+            raise self._failure
         data = await self._answer.read()
-        if data:
-            events = self._limiter.feed(reader.feed(data))
-            if not events and reader.failure is not None and self._limiter.reached is None:
-                raise reader.failure
-        else:
-            events = self._limiter.feed(reader.close(framed=self._answer.framed))
-            self.ended = True
+        events = self._limiter.feed(self._reader.feed(data)) if data else []
+        self._failure = self._reader.failure
         reached = self._limiter.reached
+        if reached is None and self._failure is None and self._answer.ended:
+            try:
+                events += self._limiter.feed(self._reader.close(framed=self._answer.framed))
+                self.ended = True
+            except RelayError as error:
+                self._failure = error
+            reached = self._limiter.reached
         if reached is not None:
-            events.append(Finish(reached.stop_reason, reader.usage(), reached.stop_sequence))
+            self._failure = None  # it came after the caller's limit
             self.ended = True
+            events.append(Finish(reached.stop_reason, self._reader.usage(), reached.stop_sequence))
+        if self._failure is not None and not events:
+            raise self._failure
         return events
 
     def close(self) -> None:

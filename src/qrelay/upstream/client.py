@@ -54,6 +54,11 @@ class Answer:
         self.framed = exchange.framed
         """HTTP says where the body ends, so that its end is one."""
 
+    @property
+    def ended(self) -> bool:
+        """Everything has been read: the next read would return b"" without waiting."""
+        return self._exchange.ended
+
     async def read(self) -> bytes:
         """What has arrived since the last read, at least a byte; b"" at the end. Raises RelayError."""
         self._waiting_since = self._loop.time()

@@ -15,6 +15,7 @@ The prelude CRC covers bytes 0 to 8, the message CRC everything before it; both 
 import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 from zlib import crc32
@@ -56,7 +57,6 @@ class FrameDecoder:
         self._held: list[bytes] = []  # the beginning of a frame, as it came: joined when the frame can be whole
         self._held_size = 0
         self._needed = _PRELUDE_SIZE
-        self._known: dict[bytes, Headers] = {}  # a reply has a handful of different header blocks: parse each once
         self._damage: str | None = None
         self.rescued: list[Frame] = []
 
@@ -103,11 +103,7 @@ class FrameDecoder:
             headers_at = position + _PRELUDE_SIZE
             payload_at = headers_at + headers_length
             block = data[headers_at:payload_at]
-            headers = self._known.get(block)
-            if headers is None:
-                headers = decode_headers(block)
-                if len(self._known) < _KNOWN_HEADERS and headers_length <= _KNOWN_HEADERS_SIZE:
-                    self._known[block] = headers
+            headers = _known_headers(block) if headers_length <= _KNOWN_HEADERS_SIZE else decode_headers(block)
             frames.append(Frame(headers, data[payload_at:crc_at]))
             position += total
         return position
@@ -165,6 +161,10 @@ def decode_headers(block: bytes) -> dict[str, HeaderValue]:
             raise ValueError(f"a header can't be read: {error}") from None
         headers[name] = value
     return headers
+
+
+_known_headers = lru_cache(maxsize=_KNOWN_HEADERS)(decode_headers)
+"""All replies together have a handful of different header blocks: each is parsed once."""
 
 
 def encode(headers: Headers, payload: bytes = b"") -> bytes:

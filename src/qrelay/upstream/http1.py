@@ -284,6 +284,11 @@ class Exchange:
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def ended(self) -> bool:
+        """The whole answer has arrived and been read."""
+        return self.complete and not self._unread
+
     async def head(self) -> None:
         """Wait for status and headers."""
         while not self._has_head:
