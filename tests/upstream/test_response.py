@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from qrelay.completion import fold
+from qrelay.conversation import Reasoning
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import (
     Finish,
@@ -220,6 +222,14 @@ def test_each_signature_vouches_for_its_own_part() -> None:
     frames = [reasoning(text="one", signature="s1"), reasoning(text="lost"), text("a"), reasoning(text="two")]
     read(*frames, reasoning(signature="s2"), END, signed=lambda text, proof: seen.append((text, proof)))
     assert seen == [("one", "s1"), ("two", "s2")]
+
+
+def test_a_reference_does_not_end_reasoning() -> None:
+    seen: list[tuple[str, str]] = []
+    frames = [reasoning(text="one"), reference(url="u"), reasoning(text=" two"), reasoning(signature="s"), END]
+    events = read(*frames, signed=lambda text, proof: seen.append((text, proof)))
+    assert fold(events).parts == (Reasoning("one two", "s"),)
+    assert seen == [("one two", "s")]
 
 
 def test_reasoning_without_content_says_nothing() -> None:

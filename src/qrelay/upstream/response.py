@@ -78,7 +78,7 @@ class ReplyReader:
         self._said: list[str] = []  # text deltas delivered, for the duplicate quirk and the local count
         self._other_output: list[str] = []  # reasoning and tool input, for the local count
         self._withheld: str | None = None
-        self._reasoned: list[str] = []  # the reasoning part that is open
+        self._reasoned: list[str] = []  # the reasoning part that is open; references and links do not end it
         self._tool_id: str | None = None
         self._tool_input: list[str] = []
         self._ended_tools: set[str] = set()
@@ -250,14 +250,12 @@ class ReplyReader:
             if link.url
         ]
         if links and (self._tool_id is None or self._tool_gives_way(frame, out)):
-            self._reasoned.clear()
             out.append(WebLinks(tuple(links)))
 
     def _code_references(self, frame: Frame, out: list[Event]) -> None:
         event = informative(_code_reference, frame.payload)
         references = tuple(_reference(found) for found in (event and event.references) or ())
         if references and (self._tool_id is None or self._tool_gives_way(frame, out)):
-            self._reasoned.clear()
             out.append(References(references))
 
     # --- tools --------------------------------------------------------------------------------------------------------
