@@ -21,10 +21,14 @@ class Text(Struct, frozen=True):
 
 
 class Image(Struct, frozen=True):
-    """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide)."""
+    """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide).
+
+    `place` is the request's field that holds it, for who must be told that it can't be sent.
+    """
 
     data: str
     media_type: str = ""
+    place: str = ""
 
 
 class Document(Struct, frozen=True):

@@ -603,6 +603,9 @@ def test_rule_17_an_image_just_attached_that_cannot_be_sent_is_refused() -> None
     error = refusal(user("q"), assistant("a"), user("See", image(b"BM")))
     assert error.code is ErrorCode.request_invalid
     assert error.message == "An image can't be sent: the image's bytes are neither PNG, JPEG, GIF nor WebP."
+    error = refusal(user("See", Image("Qk0=", "image/png", "messages[0].content[1]")))
+    assert error.message.startswith("The image in 'messages[0].content[1]' can't be sent: ")
+    assert error.param == "messages[0].content[1]"
 
 
 def test_rule_20_reasoning_goes_back_only_if_the_service_signed_it() -> None:

@@ -18,4 +18,4 @@ def from_url(url: str, param: str) -> Image:
     media_type, *options = declared.split(";")
     if not comma or "base64" not in (option.strip().lower() for option in options):
         raise RelayError(ErrorCode.request_invalid, f"{param} is not a base64 data: URL.", param=param)
-    return Image(data, media_type.strip().lower())
+    return Image(data, media_type.strip().lower(), param)

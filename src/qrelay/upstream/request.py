@@ -302,7 +302,9 @@ class _Builder:
             case error:
                 # Whoever has just attached it is told. Later it must not break the conversation it stays in.
                 if any(part is image for part in self._conversation.turns[-1].parts):
-                    raise RelayError(ErrorCode.request_invalid, f"An image can't be sent: {error}.", param="messages")
+                    what = f"The image in '{image.place}'" if image.place else "An image"
+                    message = f"{what} can't be sent: {error}."
+                    raise RelayError(ErrorCode.request_invalid, message, param=image.place or None)
                 self._adjustments["image_dropped_unusable"] = None
                 texts.append(f"(An image was left out: {error}.)")
 

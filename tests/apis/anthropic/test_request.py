@@ -135,8 +135,8 @@ def test_text_image_and_document_blocks() -> None:
         {"type": "document", "source": pdf, "title": "a.pdf", "context": "last year's"},
     ) == (
         Text("look"),
-        Image("iVBO", "image/png"),
-        Image("R0lG", "image/gif"),
+        Image("iVBO", "image/png", "messages.0.content.1.source"),
+        Image("R0lG", "image/gif", "messages.0.content.2.source.url"),
         Text("T\n\nwords"),
         Document("document", "JVBERg==", "application/pdf"),
         Text("last year's"),
@@ -150,7 +150,12 @@ def test_a_document_of_content_is_its_content() -> None:
     assert parts(
         {"type": "document", "title": "T", "source": {"type": "content", "content": content}},
         {"type": "document", "source": {"type": "content", "content": "plain"}},
-    ) == (Text("T"), Text("one"), Image("iVBO", "image/png"), Text("plain"))
+    ) == (
+        Text("T"),
+        Text("one"),
+        Image("iVBO", "image/png", "messages.0.content.0.source.content.1.source"),
+        Text("plain"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +221,7 @@ def test_tool_results_in_every_form() -> None:
             "4",
             (
                 Text("a"),
-                Image("iVBO", "image/png"),
+                Image("iVBO", "image/png", "messages.0.content.3.content.1.source"),
                 Text("T\na://b"),
                 Text("c"),
                 Text("Tool WebFetch is available."),

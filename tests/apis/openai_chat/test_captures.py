@@ -75,7 +75,9 @@ def test_the_sdk_of_openai() -> None:
     assert read("openai-python/sdk-openai-py-06").conversation.parallel_tool_uses is False
     assert read("openai-python/sdk-openai-py-07").ignored == ("response_format",)
     picture = read("openai-python/sdk-openai-py-09").conversation
-    assert picture.turns == (Turn("user", (Text("what"), Image("iVBORw0KGgo=", "image/png"))),)
+    assert picture.turns == (
+        Turn("user", (Text("what"), Image("iVBORw0KGgo=", "image/png", "messages[0].content[1].image_url.url"))),
+    )
     assert picture.effort == "low"
 
 

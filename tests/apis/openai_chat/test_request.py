@@ -208,9 +208,12 @@ def test_an_image_in_the_system_is_reported() -> None:
         ([{"type": "text", "text": ""}], ()),
         (
             [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}],
-            (Image("AA==", "image/png"),),
+            (Image("AA==", "image/png", "messages[0].content[0].image_url.url"),),
         ),
-        ([{"type": "image_url", "image_url": "data:image/gif;base64,AA=="}], (Image("AA==", "image/gif"),)),
+        (
+            [{"type": "image_url", "image_url": "data:image/gif;base64,AA=="}],
+            (Image("AA==", "image/gif", "messages[0].content[0].image_url"),),
+        ),
         (
             [{"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE", "filename": "a.pdf"}}],
             (Document("a.pdf", "JVBE", "application/pdf"),),
@@ -301,7 +304,10 @@ def test_results_in_a_row_are_one_turn() -> None:
     assert read[2:] == (
         Turn(
             "user",
-            (ToolResult("c1", (Text("one"),)), ToolResult("c2", (Text("two"), Image("AA==", "image/png")))),
+            (
+                ToolResult("c1", (Text("one"),)),
+                ToolResult("c2", (Text("two"), Image("AA==", "image/png", "messages[3].content[1].image_url.url"))),
+            ),
         ),
         Turn("user", (Text("go on"),)),
         Turn("user", (ToolResult("c3", ()),)),

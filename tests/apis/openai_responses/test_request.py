@@ -175,8 +175,11 @@ def test_an_image_in_the_system_is_reported() -> None:
         ([{"type": "input_text", "text": "a"}, {"type": "output_text", "text": "b"}], (Text("a"), Text("b"))),
         ([{"text": "a"}], (Text("a"),)),
         ([{"type": "refusal", "refusal": "no"}], (Text("no"),)),
-        ([IMAGE], (Image("AA==", "image/png"),)),
-        ([{"type": "input_image", "image_url": {"url": "data:image/gif;base64,AA=="}}], (Image("AA==", "image/gif"),)),
+        ([IMAGE], (Image("AA==", "image/png", "input[0].content[0].image_url"),)),
+        (
+            [{"type": "input_image", "image_url": {"url": "data:image/gif;base64,AA=="}}],
+            (Image("AA==", "image/gif", "input[0].content[0].image_url"),),
+        ),
         (
             [{"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBE"}],
             (Document("a.pdf", "JVBE", "application/pdf"),),
@@ -225,7 +228,7 @@ def test_a_round_trip() -> None:
     assert bytes(two.input) == b"{}"
     assert read[2].parts == (
         ToolResult("c1", (Text("one"),)),
-        ToolResult("c2", (Text("two"), Image("AA==", "image/png"))),
+        ToolResult("c2", (Text("two"), Image("AA==", "image/png", "input[6].output[1].image_url"))),
     )
 
 

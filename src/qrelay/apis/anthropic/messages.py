@@ -185,7 +185,7 @@ class _Reader:
 
 def _image(source: schema.Source, place: str) -> Image:
     if source.type == "base64" and source.data is not None:
-        return Image(source.data, source.media_type or "")
+        return Image(source.data, source.media_type or "", place)
     if source.type == "url" and source.url is not None:
         return images.from_url(source.url, f"{place}.url")
     raise _unreadable(source, "image", place)
