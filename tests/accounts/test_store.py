@@ -1,11 +1,13 @@
 """What is stored stays: accounts, deletions, counters; and nothing that is stored can be read without the key."""
 
 import asyncio
+import base64
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -15,6 +17,7 @@ from sqlalchemy import create_engine
 from qrelay.accounts import database
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.environment import adopt_environment_account
+from qrelay.accounts.files import private_directory, write_private
 from qrelay.accounts.schema import metadata
 from qrelay.accounts.store import open_store
 from qrelay.accounts.vault import Vault
@@ -85,6 +88,25 @@ async def test_the_migrations_make_the_schema(start: Start, home: Path) -> None:
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() is not None
     engine.dispose()
+
+
+async def test_a_state_of_the_first_schema_is_brought_up_to_date(start: Start, home: Path) -> None:
+    private_directory(home)
+    engine = create_engine(f"sqlite:///{home}/qrelay.sqlite3")
+    config = Config()
+    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO accounts (id, kind, region, identity, token_digest, created_at, updated_at)"
+            " VALUES ('old', 'builder_id', 'us-east-1', 'x', 'x', 1, 1)"
+        )
+    engine.dispose()
+    write_private(home / "master.key", base64.b64encode(bytes(32)), replace=False)
+    async with start() as process:
+        account = process.store.get("old")
+        assert (account.enabled, account.own_client) == (True, False)
 
 
 async def test_commits_are_durable(tmp_path: Path) -> None:

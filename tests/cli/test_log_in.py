@@ -159,6 +159,26 @@ def test_a_server_that_ends_takes_the_log_in_with_it(qrelay: Command) -> None:
     assert "Traceback" not in err
 
 
+def test_no_secret_of_it_is_written_or_shown(service: Simulator, qrelay: Command) -> None:
+    qrelay.environ["QRELAY_LOG_LEVEL"] = "debug"
+    with qrelay.running("serve", "--port", "0") as server:
+        url = server.url()
+        started = httpx.post(f"{url}/v2/auth/start", json={}).json()
+        answer(started["verificationUriComplete"])
+        claimed = httpx.post(f"{url}/v2/auth/claim/{started['authId']}", timeout=30)
+        done = server.end()
+    (device,) = service.oidc.devices.values()
+    (client,) = service.oidc.clients.values()
+    secrets = {device.device_code, client.client_secret, *service.service.access_tokens}
+    secrets |= {token.refresh_token or "" for token in service.service.access_tokens.values()}
+    assert len(secrets) == 4
+    assert claimed.json()["status"] == "completed"
+    written = [path.read_bytes() for path in qrelay.home.rglob("*") if path.is_file()]
+    assert written
+    for text in (*written, claimed.content, json.dumps(started).encode(), done.out.encode(), done.err.encode()):
+        assert not [secret for secret in secrets if secret.encode() in text]
+
+
 def test_what_cannot_begin_is_told(command: Commands) -> None:
     qrelay = command(QRELAY_TOKEN_ENDPOINT="http://127.0.0.1:1/token")
     done = qrelay("login", "--count", "2")

@@ -300,6 +300,21 @@ async def test_another_programs_client_is_not_used(relay: Bench) -> None:
     assert (await relay.messages()).status_code == 200
 
 
+async def test_a_client_that_was_put_in_by_hand_is_not_used(empty: Bench) -> None:
+    started = await start(empty)
+    approve(empty, started)
+    account = (await claim(empty, started)).json()["account"]
+    other = empty.sim.add_account()
+    path = f"/v2/accounts/{account['id']}"
+    # Sent back as it was read it is still the client that was registered here.
+    await empty.http.patch(path, json=account | {"label": "same"})
+    await start(empty, accountId=account["id"])
+    assert len(asked(empty, "RegisterClient")) == 1
+    await empty.http.patch(path, json={"clientId": other.client_id, "clientSecret": other.client_secret})
+    await start(empty, accountId=account["id"])
+    assert len(asked(empty, "RegisterClient")) == 2
+
+
 async def test_a_restart_ends_what_waits_and_keeps_what_is_done(tmp_path: Path) -> None:
     async with bench(tmp_path / "home", **NO_ACCOUNT) as at:
         done, waiting = await start(at), await start(at)
