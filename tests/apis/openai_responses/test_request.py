@@ -281,6 +281,22 @@ def test_calls_of_openai_s_own_tools() -> None:
     assert read[1].parts == (ToolResult("c1", (Text("a.txt"),)),)
 
 
+def test_an_output_without_its_call_s_id_answers_the_call_that_waits() -> None:
+    *_, results = turns(
+        {"type": "function_call", "call_id": "c1", "name": "a", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c2", "name": "b", "namespace": "n", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c3", "name": "a", "arguments": "{}"},
+        {"type": "function_call_output", "name": "b", "namespace": "n", "output": "of b"},
+        {"type": "function_call_output", "output": "of the first"},
+        {"type": "function_call_output", "name": "a", "output": "of a"},
+    )
+    assert results.parts == (
+        ToolResult("c2", (Text("of b"),)),
+        ToolResult("c1", (Text("of the first"),)),
+        ToolResult("c3", (Text("of a"),)),
+    )
+
+
 def test_arguments_that_are_no_object_are_kept_and_reported() -> None:
     call = ask(input=[{"type": "function_call", "call_id": "c", "name": "t", "arguments": '{"a'}])
     (use,) = call.conversation.turns[0].parts

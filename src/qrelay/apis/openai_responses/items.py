@@ -57,6 +57,8 @@ class _Reader:
         """The assistant turn that is still growing."""
         self._results: list[ToolResult] = []
         """The turn of results that is still growing, behind what was said."""
+        self._calls: dict[str, str] = {}
+        """Calls that wait for their output: call_id -> the tool's name upstream."""
 
     def add(self, item: Item, place: str) -> None:
         kind = item.type or ("message" if item.role is not None else "item_reference" if item.id is not None else "")
@@ -105,6 +107,7 @@ class _Reader:
         if self._results:
             self.close()
         self._said.extend(parts)
+        self._calls.update({part.id: part.name for part in parts if isinstance(part, ToolUse)})
 
     def _message(self, item: Item, place: str) -> None:
         if item.role is None:
@@ -139,10 +142,16 @@ class _Reader:
                 parts = decode_parts(output)
                 told = bytes(output).decode() if parts is None else parts
                 content = self._content(told, f"{place}.output")
-        call_id = item.call_id or (item.id if item.type == "local_shell_call_output" else None)
+        call_id = item.call_id or (item.id if item.type == "local_shell_call_output" else self._answered(item))
         if call_id is None:
             raise invalid("An output must say which call it answers.", f"{place}.call_id")
+        self._calls.pop(call_id, None)
         self._results.append(ToolResult(call_id, content))
+
+    def _answered(self, item: Item) -> str | None:
+        """The call that an output without `call_id` is for: the oldest one that waits, of the tool it names if any."""
+        name = None if item.name is None else self._toolbox.flat(item.name, item.namespace)
+        return next((call_id for call_id, called in self._calls.items() if name in {None, called}), None)
 
     def _reference(self, item: Item, place: str) -> None:
         found = self._find(item.id or "")
