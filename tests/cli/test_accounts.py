@@ -63,7 +63,8 @@ def add(qrelay: Command, service: Simulator, label: str) -> dict[str, Any]:
 
 def test_an_account_from_its_first_to_its_last_day(qrelay: Command, service: Simulator) -> None:
     assert "No account is stored" in qrelay("accounts", "list").out
-    first, second = add(qrelay, service, "first"), add(qrelay, service, "second")
+    first = add(qrelay, service, "first")
+    add(qrelay, service, "second")
     third = add(qrelay, service, "third")
     assert (first["is_active"], third["is_active"]) == (True, False)
     assert [row["label"] for row in good(qrelay, "accounts", "list")] == ["first", "second", "third"]

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import structlog
 from sqlalchemy import Row, insert, or_, select, update
@@ -32,6 +32,8 @@ from qrelay.errors import ErrorCode, RelayError
 log = structlog.get_logger()
 
 _FLUSH_SECONDS: Final = 1.0
+
+Acquaintance: TypeAlias = Literal["new", "known", "deleted"]
 
 
 class AccountStore:
@@ -88,6 +90,14 @@ class AccountStore:
         """
         row = await self._upsert(new, identity.named_again)
         return None if row.deleted_at is not None else self._ledger.put(row)
+
+    async def recognise(self, new: NewAccount) -> tuple[Acquaintance, str | None]:
+        """Whether these credentials are an account's here, or were, and which account's."""
+        async with self._ledger.reading() as connection:
+            row = await self._known(connection, self._digest(new), new.user_id)
+        if row is None:
+            return "new", None
+        return ("known" if row.deleted_at is None else "deleted"), row.id
 
     async def log_in_again(self, account_id: str, new: NewAccount) -> Account:
         """Give an account the tokens of a new log-in; its id, its first identity and its counts stay."""

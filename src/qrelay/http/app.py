@@ -30,7 +30,7 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, amq2api, aq2api, count_tokens, log_in, models, pages, probes, responses
+from qrelay.http import accounts, amq2api, aq2api, count_tokens, log_in, models, pages, probes, responses, transfer
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors, from_owner
@@ -176,6 +176,7 @@ class App:
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
             *accounts.routes(store, refresher),
+            *transfer.routes(store),
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),

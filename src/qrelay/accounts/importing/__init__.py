@@ -1,0 +1,10 @@
+"""Accounts that other programs keep, read as `NewAccount`s. Nothing is changed there, and nothing stored here.
+
+sources     which programs, where they keep them       shapes      one account as JSON, however it is spelt
+q2api       data.sqlite3                               databases   SQLite files of others, only ever read
+amq2api     account.json                               files       other files: regular, of a sane size, JSON
+aq2api      amazonq_credentials.json
+cli         Amazon Q CLI's and Kiro CLI's database
+sso_cache   Kiro IDE's and the AWS toolkits' folder
+documents   JSON and JSON Lines, our own export too
+"""

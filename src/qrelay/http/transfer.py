@@ -1,0 +1,128 @@
+"""Accounts that come from elsewhere and go elsewhere, whole (`qrelay import`, `qrelay export`).
+
+    POST /v2/import  {"accounts": [...], "revive"?, "dry_run"?}   what became, or would become, of each row
+    POST /v2/export  {"ids"?: [...]}                              the accounts with their secrets, for the owner alone
+
+Importing names accounts as variables do: one that is known keeps its tokens, which are newer than any file's, and a
+deleted one stays deleted unless `revive` is said. Secrets leave only by the owner's own way in (`doors.for_owner`),
+never by an address, whatever secret is shown there.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec.structs import replace
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from qrelay.accounts.account import Account, NewAccount
+from qrelay.accounts.store import AccountStore
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.http.account_bodies import CreateBody, Json, account_answer, new_account, parse, read
+from qrelay.http.doors import from_owner
+from qrelay.http.management import error_answer, told
+
+Outcome: TypeAlias = Literal["added", "known", "renewed", "deleted", "revived", "refused"]
+"""renewed: a dead log-in of the same client was given the new tokens. deleted: it was deleted here, and stays so."""
+
+
+def routes(store: AccountStore) -> list[Route]:
+    """Both of them."""
+    desk = _TransferDesk(store)
+    return [
+        Route("/v2/import", told(desk.imported), methods=["POST"]),
+        Route("/v2/export", told(desk.exported), methods=["POST"]),
+    ]
+
+
+class _ImportBody(BaseModel):
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    accounts: list[Any] = Field(max_length=10_000)
+    revive: bool = False
+    dry_run: bool = False
+
+
+class _ImportRow(CreateBody):
+    user_id: str | None = Field(default=None, alias="userId", max_length=256)
+    client_secret_expires_at: float | None = Field(default=None, alias="clientSecretExpiresAt")
+
+
+class _ExportBody(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    ids: list[str] | None = None
+
+
+class _TransferDesk:
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
+
+    async def imported(self, request: Request) -> JSONResponse:
+        body = read(_ImportBody, parse(await request.body()))
+        results = [await self._outcome(row, body) | {"index": index} for index, row in enumerate(body.accounts)]
+        return JSONResponse({"results": results})
+
+    async def exported(self, request: Request) -> JSONResponse:
+        if not from_owner(request.scope):
+            raise RelayError(
+                ErrorCode.client_forbidden,
+                "Secrets don't leave by an address.",
+                remedy="Run 'qrelay export' on this machine, as the user who runs the server.",
+            )
+        ids = read(_ExportBody, parse(await request.body())).ids
+        accounts = self._store.accounts() if ids is None else [self._store.get(account_id) for account_id in ids]
+        return JSONResponse({"accounts": [_whole(account) for account in accounts]})
+
+    async def _outcome(self, row: Json, body: _ImportBody) -> dict[str, Any]:
+        try:
+            outcome, account = await self._take(_named(row), revive=body.revive, dry_run=body.dry_run)
+        except RelayError as error:
+            return {"outcome": "refused", "error": error_answer(error)}
+        return {"outcome": outcome, "account": account_answer(account) if account else None}
+
+    async def _take(self, new: NewAccount, *, revive: bool, dry_run: bool) -> tuple[Outcome, Account | None]:
+        known, account_id = await self._store.recognise(new)
+        match known:
+            case "known" if account_id is not None:
+                return "known", self._store.get(account_id) if dry_run else await self._store.adopt(new)
+            case "deleted" if revive:
+                return "revived", None if dry_run else await self._store.add(new)
+            case "deleted":
+                return "deleted", None
+            case _:
+                pass
+        if dead := self._dead(new):
+            return "renewed", dead if dry_run else await self._store.log_in_again(dead.id, new)
+        return "added", None if dry_run else await self._store.adopt(new)
+
+    def _dead(self, new: NewAccount) -> Account | None:
+        """The account whose log-in has died and whose client has got new tokens since, elsewhere: the same log-in."""
+        if new.client_id is None or new.refresh_token is None:
+            return None
+        found = [account for account in self._store.accounts() if account.client_id == new.client_id]
+        match found:
+            case [account] if account.state == "needs_login" and account.kind == (new.kind or account.kind):
+                return account
+            case _:
+                return None
+
+
+def _named(row: Json) -> NewAccount:
+    body = read(_ImportRow, row)
+    return replace(
+        new_account(body), user_id=body.user_id or None, client_secret_expires_at=body.client_secret_expires_at
+    )
+
+
+def _whole(account: Account) -> dict[str, Any]:
+    """An account as it is shown, with its secrets, and with what only another store needs."""
+    return account_answer(account) | {
+        "clientSecret": account.client_secret,
+        "clientSecretExpiresAt": account.client_secret_expires_at,
+        "refreshToken": account.refresh_token,
+        "accessToken": account.access_token,
+        "other": account.other,
+        "userId": account.user_id,
+    }
