@@ -79,9 +79,11 @@ class Connections:
         Raises ValueError for a URL or header that can't be written; the text holds no header's value.
         """
         parts = urlsplit(url)
+        if parts.scheme not in _PORTS or not parts.hostname:
+            raise ValueError("it is not an http or https URL")
         scheme, proxy = parts.scheme, self._proxy_for(url)
         origin = _Origin(
-            scheme, parts.hostname or "", parts.port or _PORTS[scheme], proxy_at(proxy) if proxy is not None else None
+            scheme, parts.hostname, parts.port or _PORTS[scheme], proxy_at(proxy) if proxy is not None else None
         )
         target = parts.path or "/"
         if parts.query:
