@@ -9,6 +9,7 @@ Everything that may be tried again (a token that has just died) happens in `conv
 import asyncio
 import random
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -16,7 +17,7 @@ from typing import NamedTuple, Self
 import structlog
 
 from qrelay.accounts.pool import Lease, Pool
-from qrelay.conversation import Conversation
+from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import Event, Finish
@@ -26,6 +27,7 @@ from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Answer, UpstreamClient
 from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
 from qrelay.upstream.models import STATIC, Model
+from qrelay.upstream.quota import Known, Quotas
 from qrelay.upstream.request import Addressing, Payload, to_payload
 from qrelay.upstream.response import Estimate, ReplyReader, TailPolicy
 from qrelay.upstream.signatures import Signatures
@@ -155,6 +157,9 @@ class Gateway:
         self._catalog = catalog
         self._addresses = addresses
         self._signatures = Signatures()
+        self._quotas = Quotas(client)
+        self.attempts: Counter[str] = Counter()
+        """Upstream calls so far, by outcome: `ok`, or the code of what failed."""
 
     def endpoint(self, credential: Credential) -> Endpoint:
         """Where an account's calls go."""
@@ -182,6 +187,39 @@ class Gateway:
             except BaseException:
                 lease.release()
                 raise
+
+    async def try_account(self, account_id: str) -> Reply:
+        """A tiny real request with one account, whatever its state, to the cheapest model it has. As `converse`."""
+        lease = await self._pool.lease_of(account_id)
+        try:
+            models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
+            cheapest = min(models, key=lambda model: model.rate_multiplier or 1.0)
+            asked = Turn("user", (Text("Answer with the single word OK."),))
+            return await self._serve(Conversation(model=cheapest.id, turns=(asked,), max_tokens=16), lease, [])
+        except RelayError as error:
+            lease.failed(error)
+            lease.release()
+            raise
+        except BaseException:
+            lease.release()
+            raise
+
+    async def quota(self, account_id: str) -> Known:
+        """What an account has left, at most a minute old; an older one if no newer can be had. Raises RelayError."""
+        try:
+            with await self._pool.lease_of(account_id) as lease:
+                try:
+                    return await self._quotas.of(lease.credential, self.endpoint(lease.credential))
+                except RelayError as error:
+                    if error.code is not ErrorCode.account_expired:
+                        raise
+                await lease.renew()
+                return await self._quotas.of(lease.credential, self.endpoint(lease.credential))
+        except RelayError as error:
+            known = self._quotas.known(account_id, error)
+            if known is None or error.code is ErrorCode.account_unknown:
+                raise
+            return known
 
     async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError]) -> Lease:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""
@@ -241,13 +279,16 @@ class Gateway:
             if flow is not None:
                 flow.close()
             if isinstance(error, TimeoutError):
+                self.attempts[ErrorCode.upstream_timeout] += 1
                 raise RelayError(
                     ErrorCode.upstream_timeout,
                     f"The upstream sent no event within {first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
                 ) from None
             if isinstance(error, RelayError):
+                self.attempts[error.code] += 1
                 raise self._with_sizes(error, conversation, model) from None
             raise
+        self.attempts["ok"] += 1
         served = Served(tuple(attempts), model.id, payload.ignored, payload.adjustments, answer.request_id)
         return Reply(lease, flow, head, served)
 

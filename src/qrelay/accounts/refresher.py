@@ -17,6 +17,7 @@ import random
 import secrets
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, assert_never
@@ -64,6 +65,8 @@ class Refresher:
         self._owner = owner or secrets.token_hex(8)
         self._flights: dict[str, asyncio.Task[Account]] = {}
         self._setbacks: dict[str, _Setback] = {}
+        self.outcomes: Counter[str] = Counter()
+        """Refreshes so far, by outcome: `ok`, or the code of what failed."""
 
     async def credential(self, account_id: str) -> Credential:
         """A credential good for a call now, refreshed first where it has to be.
@@ -157,14 +160,17 @@ class Refresher:
         error = flight.exception()  # asking for it also says that it was seen: every caller may have left
         match error:
             case None:
+                self.outcomes["ok"] += 1
                 self._setbacks.pop(account_id, None)
             case RelayError():
+                self.outcomes[error.code] += 1
                 log.warning("refresh failed", account=account_id, code=error.code, reason=error.message)
                 failures = self._setbacks[account_id].failures + 1 if account_id in self._setbacks else 1
                 longest = min(_LONGEST_SETBACK, _FIRST_SETBACK * 2.0**failures)
                 pause = random.uniform(_FIRST_SETBACK, longest)  # noqa: S311 - spreads load, hides nothing
                 self._setbacks[account_id] = _Setback(failures, asyncio.get_running_loop().time() + pause)
             case _:
+                self.outcomes[ErrorCode.internal] += 1
                 log.error("refresh broke", account=account_id, exc_info=error)
 
     def _set_back(self, account_id: str) -> bool:

@@ -30,11 +30,26 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
-from qrelay.http import accounts, amq2api, aq2api, count_tokens, log_in, models, pages, probes, responses, transfer
+from qrelay.http import (
+    accounts,
+    amq2api,
+    aq2api,
+    checks,
+    configuration,
+    count_tokens,
+    log_in,
+    metrics,
+    models,
+    pages,
+    probes,
+    responses,
+    transfer,
+)
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import is_management, refusal
+from qrelay.http.traffic import Traffic
 from qrelay.login import LogIns
 from qrelay.outward import connections, proxy_for
 from qrelay.settings import Settings
@@ -154,6 +169,7 @@ class App:
     def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns) -> None:
         settings = self._settings
         memory = ResponsesStore()
+        traffic = Traffic()
         self._chat.update(
             {
                 path: ChatRoute(
@@ -164,6 +180,7 @@ class App:
                     max_body=settings.max_body_bytes,
                     ping_seconds=settings.ping_seconds,
                     new_id=new_id,
+                    traffic=traffic,
                     headers=self._extra_headers(dialect),
                 )
                 for path, dialect in DIALECTS.items()
@@ -175,7 +192,10 @@ class App:
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
+            *metrics.routes(traffic, gateway, refresher, store, self._doors),
             *accounts.routes(store, refresher),
+            *checks.routes(gateway),
+            *configuration.routes(settings),
             *transfer.routes(store),
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),

@@ -21,6 +21,7 @@ from qrelay.events import Event, Finish
 from qrelay.gateway import Gateway, Reply, Served
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
+from qrelay.http.traffic import Traffic
 from qrelay.logs import RequestLine, log_request
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -48,6 +49,7 @@ class ChatRoute:
         max_body: int,
         ping_seconds: float,
         new_id: Callable[[], str],
+        traffic: Traffic,
         headers: Sequence[tuple[bytes, bytes]] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -58,11 +60,19 @@ class ChatRoute:
         self._max_body = max_body
         self._ping_seconds = ping_seconds
         self._new_id = new_id
+        self._traffic = traffic
         self._headers = headers
         self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(self._dialect, self._new_id(), send, self._ping_seconds, self._headers)
+        exchange = _Exchange(
+            self._dialect,
+            self._new_id(),
+            send,
+            ping_seconds=self._ping_seconds,
+            headers=self._headers,
+            traffic=self._traffic,
+        )
         try:
             owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
@@ -70,7 +80,7 @@ class ChatRoute:
             exchange.asked_for(call)
             await _unless_client_leaves(receive, exchange, self._answer(call, exchange))
         except ClientLeft:
-            exchange.outcome = "client_left"
+            exchange.left()
         except RelayError as error:
             await exchange.fail(error)
         except Exception:  # the ASGI edge: whatever it is, the client gets an answer and the log gets the trace
@@ -121,7 +131,14 @@ class _Exchange:
     """One request's answer on the wire: what was sent so far, and the line in the log at the end."""
 
     def __init__(
-        self, dialect: Dialect, id_: str, send: Send, ping_seconds: float, headers: Sequence[tuple[bytes, bytes]]
+        self,
+        dialect: Dialect,
+        id_: str,
+        send: Send,
+        *,
+        ping_seconds: float,
+        headers: Sequence[tuple[bytes, bytes]],
+        traffic: Traffic,
     ) -> None:
         self.id = id_
         self.request_id = f"req_{id_}"
@@ -135,12 +152,20 @@ class _Exchange:
         self._writer: ReplyWriter | None = None
         self._ping_seconds = ping_seconds
         self._always = headers
+        self._traffic = traffic
+        self._status = 200
+        self._streaming = False
         self._loop = asyncio.get_running_loop()
         self._started = self._last_write = self._loop.time()
         self._first_byte: float | None = None
         self._writing = False
         self._pings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def left(self) -> None:
+        """The client went away before its answer ended."""
+        self.outcome, self._status = "client_left", 499
+        self._traffic.disconnects += 1
 
     def asked_for(self, call: Call) -> None:
         self._call = call
@@ -151,6 +176,8 @@ class _Exchange:
         writer = call.writer()
         await self._start(200, [*_SSE, *self._headers(call, reply.served)])
         self._writer = writer
+        self._streaming = True
+        self._traffic.streams += 1
         self._timer = self._loop.call_later(self._ping_seconds, self._ping_if_silent)
         data = writer.start() + writer.feed(reply.head)
         events = reply.head
@@ -195,6 +222,8 @@ class _Exchange:
     async def fail(self, error: RelayError) -> None:
         """Tell a failure: as an HTTP answer, or as an event if the reply has begun."""
         self.outcome = error.code
+        row = error.row
+        self._status = row.anthropic_status if self._dialect.family == "anthropic" else row.status
         if self.ended:
             return
         if self._writer is not None:
@@ -233,10 +262,20 @@ class _Exchange:
             self._timer = None
 
     def log(self) -> None:
-        """One line a request; no text of anybody's."""
+        """One line a request, and its place in the figures; no text of anybody's."""
         self.stop_pings()
         served, finish = self.served, self._finish
         now = self._loop.time()
+        self._traffic.streams -= self._streaming
+        self._traffic.ended(
+            dialect=self._dialect.name,
+            model=served.model if served else None,
+            status=self._status,
+            stream=self._call.stream if self._call else None,
+            duration=now - self._started,
+            first_byte=self._first_byte - self._started if self._first_byte else None,
+            tokens=(finish.usage.prompt_tokens, finish.usage.output_tokens) if finish else None,
+        )
         log_request(
             RequestLine(
                 request_id=self.request_id,

@@ -4,6 +4,7 @@
                        name the gateway by a loopback (or allowed) host and come from no foreign page
     management routes  with an admin secret: that secret as a bearer, nothing else
                        without: the peer and the Host are loopback, no foreign Origin, no header a proxy adds
+    /metrics           either of these two
     the owner          whoever calls through what `for_owner` made is let in everywhere
 
 A browser page on another site can make requests to 127.0.0.1, and a DNS name can be pointed there: Host and Origin are
@@ -142,19 +143,17 @@ class Doors:
             if asked.origin and not _same_origin(asked):
                 raise RelayError(ErrorCode.client_forbidden, "Pages of other origins may not manage this gateway.")
             return
-        peer = scope.get("client")
-        if (
-            peer is None
-            or not is_loopback(peer[0])
-            or not is_loopback(_host_name_of(asked.host))
-            or asked.through_proxy
-            or (asked.origin and not _same_origin(asked))
-        ):
+        if not _from_this_machine(scope, asked):
             raise RelayError(
                 ErrorCode.client_forbidden,
                 "Without an admin secret this route answers only direct requests from this machine to a loopback name.",
                 remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
             )
+
+    def check_metrics(self, scope: Scope) -> None:
+        """Figures are for this machine too when there is an admin secret: who scrapes them from here needs no key."""
+        if not _from_this_machine(scope, _asked(scope)):
+            self.check_management(scope)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a browser page of that origin may read the client routes' answers (CORS)."""
@@ -163,6 +162,18 @@ class Doors:
     def _names_us(self, host: str) -> bool:
         name = _host_name_of(host)
         return is_loopback(name) or name.lower() in self._allowed_hosts
+
+
+def _from_this_machine(scope: Scope, asked: _Asked) -> bool:
+    """A direct request from loopback to a loopback name, and from no page of another origin."""
+    peer = scope.get("client")
+    return (
+        peer is not None
+        and is_loopback(peer[0])
+        and is_loopback(_host_name_of(asked.host))
+        and not asked.through_proxy
+        and (not asked.origin or _same_origin(asked))
+    )
 
 
 @lru_cache(maxsize=256)

@@ -26,6 +26,7 @@ _REST_PATHS = {
     "GenerateAssistantResponse": "/generateAssistantResponse",
     "ListAvailableModels": "/ListAvailableModels",
     "ListAvailableProfiles": "/ListAvailableProfiles",
+    "GetUsageLimits": "/getUsageLimits",
 }
 _TOKEN_TYPES = {"external_idp": "EXTERNAL_IDP", "api_key": "API_KEY"}  # PROTOCOL.md §1.3
 
@@ -146,6 +147,20 @@ class UpstreamClient:
         body = msgspec.json.encode(query)
         asking = self._post(credential, endpoint, "ListAvailableProfiles", endpoint.control_target, body)
         return await self._whole("list of profiles", asking)
+
+    async def usage_limits(self, credential: Credential, endpoint: Endpoint) -> bytes:
+        """GetUsageLimits (§8.2) as JSON text. Raises RelayError."""
+        query: dict[str, str | int] = {"origin": endpoint.origin}
+        if endpoint.sends_profile_arn and credential.profile_arn:
+            query["profileArn"] = credential.profile_arn
+        operation = "GetUsageLimits"
+        if endpoint.binding == "restjson":
+            url = f"{endpoint.url}{_REST_PATHS[operation]}?{urlencode(query)}"
+            asking = self._send("GET", url, self._headers(credential))
+        else:
+            body = msgspec.json.encode(query)
+            asking = self._post(credential, endpoint, operation, endpoint.control_target, body)
+        return await self._whole("usage limits", asking)
 
     async def _whole(self, what: str, asking: Awaitable[Exchange]) -> bytes:
         try:

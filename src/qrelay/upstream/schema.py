@@ -202,3 +202,52 @@ class ModelRow(Struct):
 class ListAvailableModelsResponse(Struct):
     models: list[ModelRow] | None = None
     nextToken: str | None = None
+
+
+# --- usage limits (PROTOCOL.md §8.2) ----------------------------------------------------------------------------------
+
+
+class UsageLimit(Struct):
+    """`currentUsageLimit` is an older service's name for the total."""
+
+    type: str | None = None
+    currentUsage: float | None = None
+    totalUsageLimit: float | None = None
+    currentUsageLimit: float | None = None
+
+
+class Subscription(Struct):
+    type: str | None = None
+    subscriptionTitle: str | None = None
+
+
+class OverageConfiguration(Struct):
+    overageStatus: str | None = None
+
+
+class UsageBreakdown(Struct):
+    """One resource. A figure `WithPrecision` goes before the one without."""
+
+    resourceType: str | None = None
+    displayName: str | None = None
+    displayNamePlural: str | None = None
+    unit: str | None = None
+    currentUsage: float | None = None
+    currentUsageWithPrecision: float | None = None
+    usageLimit: float | None = None
+    usageLimitWithPrecision: float | None = None
+    currentOverages: float | None = None
+    currentOveragesWithPrecision: float | None = None
+    overageCharges: float | None = None
+    currency: str | None = None
+    nextDateReset: float | None = None
+
+
+class UsageLimits(Struct):
+    """The answer of GetUsageLimits."""
+
+    nextDateReset: float | None = None
+    limits: list[UsageLimit] | None = None
+    subscriptionInfo: Subscription | None = None
+    overageConfiguration: OverageConfiguration | None = None
+    usageBreakdownList: list[UsageBreakdown] | None = None
