@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from qrelay import __version__
@@ -40,6 +40,7 @@ from qrelay.http import (
     log_in,
     metrics,
     models,
+    openapi,
     pages,
     probes,
     responses,
@@ -112,6 +113,18 @@ class App:
         """What a server does by the lifespan protocol, for who calls the app in its own process. Raises RelayError."""
         async with self._lifespan(self._rest):
             yield
+
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        """Every method and path that is served, while it is open; without `HEAD`, and paths as with `/v1`."""
+        chat = [("POST", f"/v1{path}") for path in self._chat]
+        rest = [
+            (method, route.path)
+            for route in self._rest.router.routes
+            if isinstance(route, Route)
+            for method in sorted((route.methods or set()) - {"HEAD"})
+        ]
+        return chat + rest
 
     def _opens_to_pages(self, scope: Scope) -> bool:
         """Whether pages of other origins may be told what is here: client routes only, if any origin is named."""
@@ -200,6 +213,7 @@ class App:
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),
+            *openapi.routes(),
             *pages.routes(),
         ]
         self._rest.router.routes[:] = routes

@@ -36,7 +36,7 @@ def routes(store: AccountStore) -> list[Route]:
     ]
 
 
-class _ImportBody(BaseModel):
+class ImportBody(BaseModel):
     model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
 
     accounts: list[Any] = Field(max_length=10_000)
@@ -49,7 +49,7 @@ class _ImportRow(CreateBody):
     client_secret_expires_at: float | None = Field(default=None, alias="clientSecretExpiresAt")
 
 
-class _ExportBody(BaseModel):
+class ExportBody(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     ids: list[str] | None = None
@@ -60,7 +60,7 @@ class _TransferDesk:
         self._store = store
 
     async def imported(self, request: Request) -> JSONResponse:
-        body = read(_ImportBody, parse(await request.body()))
+        body = read(ImportBody, parse(await request.body()))
         results = [await self._outcome(row, body) | {"index": index} for index, row in enumerate(body.accounts)]
         return JSONResponse({"results": results})
 
@@ -71,11 +71,11 @@ class _TransferDesk:
                 "Secrets don't leave by an address.",
                 remedy="Run 'qrelay export' on this machine, as the user who runs the server.",
             )
-        ids = read(_ExportBody, parse(await request.body())).ids
+        ids = read(ExportBody, parse(await request.body())).ids
         accounts = self._store.accounts() if ids is None else [self._store.get(account_id) for account_id in ids]
         return JSONResponse({"accounts": [_whole(account) for account in accounts]})
 
-    async def _outcome(self, row: Json, body: _ImportBody) -> dict[str, Any]:
+    async def _outcome(self, row: Json, body: ImportBody) -> dict[str, Any]:
         try:
             outcome, account = await self._take(_named(row), revive=body.revive, dry_run=body.dry_run)
         except RelayError as error:

@@ -1,0 +1,140 @@
+"""`GET /openapi.json`: every route of this gateway for programs, and for `/docs`. Bodies are the routes' own models.
+
+The table below is all that is written by hand; tests/gateway/test_openapi.py holds it against the routes there are.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from qrelay import __version__
+from qrelay.http.account_bodies import ChangeBody, CreateBody
+from qrelay.http.amq2api import AccountBody
+from qrelay.http.aq2api import CredentialsBody
+from qrelay.http.log_in import StartBody
+from qrelay.http.transfer import ExportBody, ImportBody
+
+
+class Operation(NamedTuple):
+    """One method of one path. `body` is a model, an example for APIs that others describe, or None."""
+
+    method: str
+    path: str
+    summary: str
+    body: type[BaseModel] | Mapping[str, Any] | None = None
+
+
+_HELLO = [{"role": "user", "content": "Hello"}]
+_CHAT = {"model": "claude-sonnet-4.5", "messages": _HELLO}
+_MESSAGES = {"model": "claude-sonnet-4.5", "max_tokens": 1024, "messages": _HELLO}
+
+TABLE: Mapping[str, Sequence[Operation]] = {
+    "Client APIs": (
+        Operation("POST", "/v1/messages", "Anthropic's Messages API", _MESSAGES),
+        Operation("POST", "/v1/messages/count_tokens", "Count a request's tokens, an estimate", _MESSAGES),
+        Operation("POST", "/v1/chat/completions", "OpenAI's Chat Completions API", _CHAT),
+        Operation("POST", "/v1/responses", "OpenAI's Responses API", {"model": "claude-sonnet-4.5", "input": "Hello"}),
+        Operation("GET", "/v1/responses/{id}", "A response that was kept"),
+        Operation("DELETE", "/v1/responses/{id}", "Forget a response"),
+        Operation("GET", "/v1/models", "The models there are, in the caller's shape"),
+        Operation("GET", "/v1/models/{id}", "One model"),
+    ),
+    "Accounts": (
+        Operation("GET", "/v2/accounts", "All accounts"),
+        Operation("POST", "/v2/accounts", "Add an account", CreateBody),
+        Operation("POST", "/v2/accounts/batch", "Add many; good rows are kept", {"accounts": []}),
+        Operation("POST", "/v2/accounts/refresh", "Refresh the tokens of all that are enabled"),
+        Operation("GET", "/v2/accounts/{id}", "One account"),
+        Operation("PATCH", "/v2/accounts/{id}", "Change an account", ChangeBody),
+        Operation("DELETE", "/v2/accounts/{id}", "Delete an account for good"),
+        Operation("POST", "/v2/accounts/{id}/refresh", "Refresh its tokens now"),
+        Operation("POST", "/v2/accounts/{id}/test", "Try it with one tiny real request"),
+        Operation("GET", "/v2/accounts/{id}/quota", "What it has left"),
+        Operation("POST", "/v2/import", "Take accounts that other programs stored", ImportBody),
+        Operation(
+            "POST", "/v2/export", "Give accounts with their secrets, to the owner's own commands only", ExportBody
+        ),
+    ),
+    "Log-in": (
+        Operation("POST", "/v2/auth/start", "Begin a log-in by device code", StartBody),
+        Operation("GET", "/v2/auth/status/{id}", "How it stands"),
+        Operation("POST", "/v2/auth/claim/{id}", "Wait for its end"),
+    ),
+    "Gateway": (
+        Operation("GET", "/v2/settings", "Every setting and where it came from"),
+        Operation("GET", "/livez", "Is it alive"),
+        Operation("GET", "/readyz", "Can it serve a request"),
+        Operation("GET", "/healthz", "Is it alive"),
+        Operation("GET", "/health", "Is there a token"),
+        Operation("GET", "/metrics", "Figures, as Prometheus reads them"),
+    ),
+    "As in amq2api": (
+        Operation("GET", "/api/accounts", "All accounts"),
+        Operation("POST", "/api/accounts", "Add an account", AccountBody),
+        Operation("POST", "/api/accounts/{id}/activate", "Make it the active one"),
+        Operation("DELETE", "/api/accounts/{id}", "Delete an account for good"),
+    ),
+    "As in aq2api": (
+        Operation("GET", "/credentials", "What there is of credentials"),
+        Operation("POST", "/credentials", "Give credentials; that account becomes the active one", CredentialsBody),
+        Operation("GET", "/test/token", "Refresh the active account's token"),
+    ),
+}
+
+
+def routes() -> list[Route]:
+    document = describe()
+
+    async def told(_: Request) -> JSONResponse:
+        return JSONResponse(document)
+
+    return [Route("/openapi.json", told, methods=["GET", "HEAD"])]
+
+
+def describe() -> dict[str, Any]:
+    """The whole document, OpenAPI 3.1."""
+    bodies = [operation.body for operations in TABLE.values() for operation in operations]
+    models = [body for body in bodies if isinstance(body, type)]
+    _, schemas = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for tag, operations in TABLE.items():
+        for operation in operations:
+            paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(tag, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "qrelay", "version": __version__},
+        "paths": paths,
+        "components": {
+            "schemas": schemas.get("$defs", {}),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"bearer": []}],
+    }
+
+
+def _operation(tag: str, operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tags": [tag],
+        "summary": operation.summary,
+        "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
+        "responses": {"200": {"description": "Done."}, "default": {"description": "Not done; the body says why."}},
+    }
+    if names := re.findall(r"\{(\w+)\}", operation.path):
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
+    if (body := operation.body) is not None:
+        if isinstance(body, type):
+            schema: dict[str, Any] = {"$ref": f"#/components/schemas/{body.__name__}"}
+        else:
+            schema = {"type": "object", "required": list(body), "example": dict(body)}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described

@@ -1,0 +1,68 @@
+"""The description of the API is that of the routes there are, and its page needs nobody else's files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from qrelay.http.app import build_app
+from qrelay.http.openapi import TABLE
+from qrelay.settings import Settings
+from tests.gateway.conftest import Bench
+
+pytestmark = pytest.mark.anyio
+
+PAGES = {"/", "/admin", "/admin/page.css", "/docs", "/docs/docs.js", "/openapi.json", "/api/hello"}
+
+
+async def test_every_route_is_described_and_no_other(tmp_path: Path) -> None:
+    app = build_app(Settings(home=tmp_path), background=False)
+    async with app.opened():
+        there = {(method, path.replace(":path", "")) for method, path in app.routes}
+    same = {(method, path) for method, path in there if path.startswith("/v1/v1/")}
+    same |= {(method, path) for method, path in there - same if (method, f"/v1{path}") in there - same}
+    described = {(operation.method, operation.path) for operations in TABLE.values() for operation in operations}
+    assert described == {(method, path) for method, path in there - same if path not in PAGES}
+
+
+async def test_it_is_openapi(relay: Bench) -> None:
+    document = (await relay.http.get("/openapi.json")).json()
+    assert document["openapi"] == "3.1.0"
+    ids = [held["operationId"] for methods in document["paths"].values() for held in methods.values()]
+    assert len(set(ids)) == len(ids)
+    text = str(document)
+    for reference in re.findall(r"#/components/schemas/(\w+)", text):
+        assert reference in document["components"]["schemas"]
+    create = document["components"]["schemas"]["CreateBody"]
+    assert {"clientId", "clientSecret", "refreshToken", "label", "enabled"} <= create["properties"].keys()
+    assert document["components"]["schemas"]["AccountBody"]["required"] == [
+        "refresh_token",
+        "client_id",
+        "client_secret",
+    ]
+
+
+async def test_its_page_is_whole_by_itself(relay: Bench) -> None:
+    seen: set[str] = set()
+    ahead = ["/docs", "/admin"]
+    while ahead:
+        path = ahead.pop()
+        seen.add(path)
+        answer = await relay.http.get(path)
+        assert answer.status_code == 200, path
+        policy = answer.headers.get("content-security-policy", "")
+        if answer.headers["content-type"].startswith("text/html"):
+            assert "script-src 'self'" in policy
+            assert "unsafe" not in policy
+            assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|<style|\sstyle=", answer.text)
+        if answer.headers["content-type"] == "application/json":
+            continue
+        linked = re.findall(
+            r"(?:src|href)=\"([^\"]*)\"|url\(([^)]*)\)|(?:import|fetch)\s*\(?\s*[\"']([^\"']*)", answer.text
+        )
+        for target in ("".join(found) for found in linked):
+            assert target.startswith("/"), f"{path} needs {target}"
+            assert not target.startswith("//")
+            if target not in seen:
+                ahead.append(target)
+    assert {"/docs", "/docs/docs.js", "/admin/page.css", "/openapi.json"} <= seen
