@@ -101,7 +101,7 @@ class DeviceLogIn:
             if await _is_set_within(stop, min(pause, left)):
                 raise RelayError(ErrorCode.login_failed, "The server has ended before the log-in was approved.")
             if left < pause:
-                break
+                break  # asking now would be asking too early
             answer = await self._tokens.device_token(self.place.region, self.client, self.code.device_code)
             match answer:
                 case Renewal():
@@ -112,10 +112,8 @@ class DeviceLogIn:
                 case Refusal(error="authorization_pending"):
                     pause, trouble = interval, ""
                 case Refusal(kind="unreachable" | "timeout"):
-                    pause, trouble = (
-                        min(max(pause * 2, interval), _LONGEST_PAUSE),
-                        f" The last answer: {answer.message}",
-                    )
+                    pause = min(max(pause * 2, interval), _LONGEST_PAUSE)
+                    trouble = f" The last answer: {answer.message}"
                 case Refusal(error="access_denied"):
                     raise RelayError(ErrorCode.login_failed, "The log-in was denied on its page.")
                 case Refusal(error="expired_token"):
