@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from qrelay.cli.commands import accounts, transfer
+from qrelay.cli.commands import accounts, clients, transfer
 from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
@@ -33,6 +33,8 @@ app = typer.Typer(
 app.add_typer(accounts.app, name="accounts")
 app.command("import")(transfer.import_)
 app.command("export")(transfer.export)
+for program in clients.TITLES:
+    app.command(program, context_settings=clients.PASS_ON)(clients.command(program))
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="QRELAY_HOST or 127.0.0.1")]
 Port = Annotated[

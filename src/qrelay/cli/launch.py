@@ -1,0 +1,225 @@
+"""`qrelay claude`, `codex` and `opencode`: a coding agent started on the gateway. Its own configuration is not touched:
+what it needs goes by variables and arguments of this one process.
+
+The gateway is the one that runs; when none does, one is started for as long as the client runs.
+"""
+
+import http.client
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+import typer
+
+from qrelay import home
+from qrelay.cli.listening import listening
+from qrelay.cli.outcome import Failed
+from qrelay.settings import Settings
+
+_MODEL: Final = "claude-sonnet-4.5"
+_PATIENCE: Final = 30.0  # seconds for a gateway to start
+_LOCAL: Final = "127.0.0.1,localhost,::1"
+_CODEX_KEY: Final = "GATEWAY_KEY"
+
+
+class Wiring(NamedTuple):
+    """What makes a client use the gateway: variables to set and to leave out, arguments before the user's own."""
+
+    variables: Mapping[str, str]
+    without: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+
+
+def _claude(url: str, key: str, _models: Sequence[str]) -> Wiring:
+    return Wiring(
+        {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_AUTH_TOKEN": key},
+        ("ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX"),
+    )
+
+
+def _codex(url: str, key: str, models: Sequence[str]) -> Wiring:
+    # Values are TOML, and JSON's texts are.
+    settings = {
+        "model": _preferred(models),
+        "model_provider": "qrelay",
+        "model_providers.qrelay.name": "qrelay",
+        "model_providers.qrelay.base_url": f"{url}/v1",
+        "model_providers.qrelay.env_key": _CODEX_KEY,
+        "model_providers.qrelay.wire_api": "responses",
+    }
+    said = [word for name, value in settings.items() for word in ("-c", f"{name}={json.dumps(value)}")]
+    return Wiring({_CODEX_KEY: key}, (), said)
+
+
+def _opencode(url: str, key: str, models: Sequence[str]) -> Wiring:
+    preferred = _preferred(models)
+    provider: dict[str, Any] = {
+        "npm": "@ai-sdk/anthropic",
+        "name": "qrelay",
+        "options": {"baseURL": f"{url}/v1", "apiKey": key},
+        "models": {model: {"name": model, "tool_call": True} for model in models or [preferred]},
+    }
+    model = f"qrelay/{preferred}"
+    content = {"provider": {"qrelay": provider}, "model": model, "small_model": model}
+    return Wiring({"OPENCODE_CONFIG_CONTENT": json.dumps(content)})
+
+
+CLIENTS: Final[Mapping[str, Callable[[str, str, Sequence[str]], Wiring]]] = {
+    "claude": _claude,
+    "codex": _codex,
+    "opencode": _opencode,
+}
+
+
+def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bool) -> None:
+    """Run a client to its end and leave with its exit code; or print the lines that do it. Raises Failed."""
+    key = chosen.api_keys[0].get_secret_value() if chosen.api_keys else "qrelay"
+    if show:
+        server = home.running(chosen.home)
+        url = (server.url if server else None) or f"http://{chosen.host}:{chosen.port}"
+        _print(program, CLIENTS[program](url, key, _models(url, key) if server else ()), arguments)
+        return
+    found = shutil.which(program)
+    if found is None:
+        raise Failed(
+            f"There is no program called {program} here.",
+            f"Install it; or set it up by hand, with what this prints: qrelay {program} --print",
+        )
+    with _gateway(chosen) as url:
+        wiring = CLIENTS[program](url, key, _models(url, key))
+        variables = {name: value for name, value in os.environ.items() if name not in wiring.without}
+        variables |= {**wiring.variables, "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), _LOCAL)))}
+        code = _run([found, *wiring.arguments, *arguments], variables)
+    sys.exit(code)
+
+
+@contextmanager
+def _gateway(chosen: Settings) -> Generator[str]:
+    """The address of a gateway that can answer. Raises Failed."""
+    server = home.running(chosen.home)
+    if server is not None and server.url is not None:
+        _check_accounts(server.url)
+        yield server.url
+        return
+    with tempfile.TemporaryFile() as said, _started(chosen, said.fileno()) as process:
+        url = _wait(chosen, process)
+        if url is None:
+            said.seek(0)
+            last = said.read().decode("utf-8", "replace").strip().splitlines()
+            raise Failed("The gateway could not be started.", *last[-2:])
+        _check_accounts(url)
+        typer.echo(f"The gateway runs on {url} for as long as this does.", err=True)
+        yield url
+
+
+@contextmanager
+def _started(chosen: Settings, output: int) -> Generator["subprocess.Popen[bytes]"]:
+    """`qrelay serve` in a session of its own: the Ctrl-C that a client is given isn't meant for it."""
+    command = [sys.executable, "-m", "qrelay", "serve", "--port", str(_free_port(chosen))]
+    with subprocess.Popen(  # noqa: S603 - this very program
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _free_port(chosen: Settings) -> int:
+    """The port of the settings, unless another program has it."""
+    try:
+        with listening(chosen.host, chosen.port):
+            return chosen.port
+    except Failed:
+        return 0
+
+
+def _wait(chosen: Settings, process: "subprocess.Popen[bytes]") -> str | None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        server = home.running(chosen.home)
+        if server is not None and server.pid == process.pid and server.url is not None:
+            return server.url
+        time.sleep(0.05)
+    return None
+
+
+class _Readiness(msgspec.Struct):
+    reasons: list[str] = []
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model] = []
+
+
+def _check_accounts(url: str) -> None:
+    """Raises Failed where every request would fail."""
+    status, raw = _get(url, "/readyz", "")
+    if status == http.client.SERVICE_UNAVAILABLE:
+        reasons = " and ".join(msgspec.json.decode(raw, type=_Readiness).reasons)
+        raise Failed(f"The gateway on {url} can't answer yet: {reasons}.", "Log in first: qrelay login")
+
+
+def _models(url: str, key: str) -> list[str]:
+    """The names this gateway's accounts may use; none if it can't tell."""
+    status, raw = _get(url, "/v1/models", key)
+    return [row.id for row in msgspec.json.decode(raw, type=_Models).data] if status == http.client.OK else []
+
+
+def _get(url: str, path: str, key: str) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=15)
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {key}"} if key else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (OSError, http.client.HTTPException):
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def _preferred(models: Sequence[str]) -> str:
+    return next((model for model in models if model.startswith("claude-sonnet")), models[0] if models else _MODEL)
+
+
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """The client's exit code. Ctrl-C is the client's business while it runs."""
+    # Not SIG_IGN: a program that is started ignores what its parent ignores, but not what it handles.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        with subprocess.Popen(command, env=variables) as run:  # noqa: S603 - what the user asked for
+            code = run.wait()
+    except OSError as error:
+        raise Failed(f"{command[0]} can't be started: {error.strerror}.") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return code if code >= 0 else 128 - code
+
+
+def _print(program: str, wiring: Wiring, arguments: Sequence[str]) -> None:
+    if sys.platform == "win32":
+        lines = [f"Remove-Item Env:{name} -ErrorAction Ignore" for name in wiring.without]
+        quoted = {name: value.replace("'", "''") for name, value in wiring.variables.items()}
+        lines += [f"$env:{name} = '{value}'" for name, value in quoted.items()]
+        lines.append(subprocess.list2cmdline([program, *wiring.arguments, *arguments]))
+    else:
+        lines = [f"unset {' '.join(wiring.without)}"] if wiring.without else []
+        lines += [f"export {name}={shlex.quote(value)}" for name, value in wiring.variables.items()]
+        lines.append(shlex.join([program, *wiring.arguments, *arguments]))
+    typer.echo("\n".join(lines))
