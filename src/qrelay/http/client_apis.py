@@ -205,11 +205,15 @@ class _Exchange:
         due = self._last_write + self._ping_seconds
         now = self._loop.time()
         if now >= due and not self._writing:
-            task = asyncio.create_task(self._write(self._dialect.ping))
+            task = asyncio.create_task(self._ping())
             self._pings.add(task)
             task.add_done_callback(self._pings.discard)
             due = now + self._ping_seconds
         self._timer = self._loop.call_at(max(due, now + 1), self._ping_if_silent)
+
+    async def _ping(self) -> None:
+        if not self.ended:  # it may have, since this was decided
+            await self._write(self._dialect.ping)
 
     # --- a whole reply and failures -----------------------------------------------------------------------------------
 
