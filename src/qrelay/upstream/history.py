@@ -18,7 +18,7 @@ Each change has a name:
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from itertools import groupby
 from typing import NamedTuple
@@ -31,6 +31,7 @@ EMPTY = "(This message is empty.)"
 CANCELLED = "The tool use was cancelled before it returned a result."
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _USERS: frozenset[type[Part]] = frozenset({Text, Image, Document, ToolResult})
+_SILENT = frozenset({Reasoning, RedactedReasoning})
 _ASSISTANTS: frozenset[type[Part]] = frozenset({Text, Reasoning, RedactedReasoning, ToolUse})
 
 
@@ -62,7 +63,7 @@ def _presentable(turns: Iterable[Turn], adjustments: dict[str, None]) -> Iterabl
     for turn in turns:
         if turn.role == "assistant":
             placed = _placed(turn, _ASSISTANTS, adjustments)
-            if any(isinstance(part, ToolUse) or _says_something(part) for part in placed.parts):
+            if any(map(_tells, placed.parts)):
                 yield placed
             else:
                 adjustments["empty_turn_dropped"] = None
@@ -94,13 +95,16 @@ def _placed(turn: Turn, may_have: frozenset[type[Part]], adjustments: dict[str, 
     return Turn(turn.role, tuple(parts))
 
 
-def _says_something(part: Part) -> bool:
-    return isinstance(part, Text) and bool(part.text.strip())
+def _tells(part: Part) -> bool:
+    """Whether a turn with this part is not empty."""
+    if type(part) is Text:
+        return part.text != "" and not part.text.isspace()
+    return type(part) not in _SILENT
 
 
 def _filled(turn: Turn, adjustments: dict[str, None]) -> Turn:
     """A user turn with something in it: a result, an image or a document will do, or else text."""
-    if turn.role == "assistant" or any(not isinstance(part, Text) or part.text.strip() for part in turn.parts):
+    if turn.role == "assistant" or any(map(_tells, turn.parts)):
         return turn
     adjustments["empty_turn_filled"] = None
     return Turn("user", (Text(EMPTY),))
@@ -119,35 +123,38 @@ def _merge(turns: Iterable[Turn], adjustments: dict[str, None]) -> list[Turn]:
 
 def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
     """Answer every tool use in the next turn, exactly once. Pairing is by position: ids may recur in a long session."""
-    ids_in_use: dict[str, int] = {}
+    in_use: dict[str, int] = {}
     waiting: dict[str, deque[str]] = {}  # the client's id -> our ids of uses the next turn must answer
     for turn in turns:
-        parts: list[Part] = []
+        parts = list(turn.parts)
         if turn.role == "assistant":
-            for part in turn.parts:
+            for n, part in enumerate(parts):
                 if isinstance(part, ToolUse):
-                    id_ = _legal_id(part.id, ids_in_use)
+                    id_ = _legal_id(part.id, in_use)
+                    waiting.setdefault(part.id, deque()).append(id_)
                     if id_ != part.id:
                         adjustments["tool_id_renamed"] = None
-                    waiting.setdefault(part.id, deque()).append(id_)
-                    parts.append(ToolUse(id_, part.name, part.input))
-                else:
-                    parts.append(part)
+                        parts[n] = ToolUse(id_, part.name, part.input)
         else:
-            for part in turn.parts:
-                if not isinstance(part, ToolResult):
-                    parts.append(part)
-                elif ids := waiting.get(part.tool_use_id):
-                    parts.append(ToolResult(ids.popleft(), part.content, part.is_error))
-                else:
-                    adjustments["tool_result_inlined"] = None
-                    parts.extend(_as_text(part))
+            parts = [piece for part in parts for piece in _answer(part, waiting, adjustments)]
             for ids in waiting.values():
                 for id_ in ids:
                     adjustments["tool_use_cancelled"] = None
                     parts.append(ToolResult(id_, (Text(CANCELLED),), is_error=True))
             waiting.clear()
         yield Turn(turn.role, tuple(parts))
+
+
+def _answer(part: Part, waiting: Mapping[str, deque[str]], adjustments: dict[str, None]) -> Iterable[Part]:
+    """A result under the id of the use that waits for it; as text if none does. Any other part as it is."""
+    if not isinstance(part, ToolResult):
+        return (part,)
+    ids = waiting.get(part.tool_use_id)
+    if not ids:
+        adjustments["tool_result_inlined"] = None
+        return _as_text(part)
+    id_ = ids.popleft()
+    return (part if id_ == part.tool_use_id else ToolResult(id_, part.content, part.is_error),)
 
 
 def _legal_id(id_: str, in_use: dict[str, int]) -> str:

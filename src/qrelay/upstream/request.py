@@ -262,7 +262,7 @@ class _Builder:
                     assert_never(part)
         content = _joined(texts)
         _check("A message", len(content), self._limits.message_characters)
-        if not results and not content.strip():  # `arrange` leaves no turn without anything
+        if not results and (not content or content.isspace()):  # `arrange` leaves no turn without anything
             self._adjustments["image_captioned"] = None
             content = _SEE_IMAGE
         message = schema.UserInputMessage(content, self._addressing.origin)
