@@ -128,7 +128,8 @@ class App:
 
     def _opens_to_pages(self, scope: Scope) -> bool:
         """Whether pages of other origins may be told what is here: client routes only, if any origin is named."""
-        return bool(self._settings.cors_origins) and not is_management(scope["path"])
+        path = scope["path"]
+        return bool(self._settings.cors_origins) and not is_management(path) and path != "/metrics"
 
     def _check_management(self, scope: Scope) -> None:
         if not (self._settings.console or from_owner(scope)):

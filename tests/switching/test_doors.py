@@ -1,0 +1,158 @@
+"""Every route there is, walked: who may come in, and that nobody sees a secret."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from qrelay.http.app import build_app
+from qrelay.settings import Settings
+from tests.gateway.conftest import Bench, bench
+from tests.switching.conftest import q2api_account
+
+pytestmark = pytest.mark.anyio
+
+OPEN = {"/", "/api/hello", "/livez", "/readyz", "/healthz", "/health"}
+CLIENT = re.compile(r"(/v1)*/(models|messages|chat/completions|responses)(/.*)?")
+ADMIN = "admin-canary-0123456789-9876543210"
+KEY = "client-canary-0123456789-9876543210"
+NEVER: tuple[dict[str, str], ...] = (
+    {},
+    {"x-api-key": KEY},
+    {"authorization": f"Bearer {KEY}"},
+    {"x-api-key": ADMIN},
+    {"cookie": f"session={ADMIN}"},
+)
+
+
+async def walk(tmp_path: Path) -> list[tuple[str, str]]:
+    """Every method and path, those of the client APIs last."""
+    app = build_app(Settings(home=tmp_path / "walk"), background=False)
+    async with app.opened():
+        routes = app.routes
+    assert len(routes) > 40
+    return routes
+
+
+async def management(tmp_path: Path) -> list[tuple[str, str]]:
+    routes = [route for route in await walk(tmp_path) if route[1] not in OPEN and not CLIENT.fullmatch(route[1])]
+    assert {path.split("/")[1] for _, path in routes} == {
+        "v2",
+        "api",
+        "credentials",
+        "test",
+        "admin",
+        "docs",
+        "openapi.json",
+        "metrics",
+    }
+    return routes
+
+
+def filled(path: str, account: str) -> str:
+    return re.sub(r"\{[^}]*\}", account, path)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "gateway.example"},
+        {"host": "127.0.0.1.gateway.example"},
+        {"origin": "https://gateway.example"},
+        {"origin": "http://localhost:1"},
+        {"origin": "null"},
+        {"x-forwarded-for": "127.0.0.1"},
+        {"x-forwarded-host": "localhost"},
+        {"forwarded": "for=127.0.0.1"},
+        {"x-real-ip": "127.0.0.1"},
+        {"via": "1.1 proxy"},
+        {"cf-ray": "1"},
+    ],
+    ids=str,
+)
+async def test_without_a_secret_only_this_machine_manages(tmp_path: Path, headers: dict[str, str]) -> None:
+    async with bench(tmp_path / "home", api_keys=(SecretStr(KEY),), cors_origins=("https://gateway.example",)) as relay:
+        await relay.http.post("/v2/accounts/refresh")
+        (before,) = (await relay.http.get("/v2/accounts")).json()
+        asked = len(relay.sim.requests)
+        for method, path in await management(tmp_path):
+            for more in ({}, {"authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}):
+                answer = await relay.http.request(method, filled(path, before["id"]), headers=headers | more)
+                assert answer.status_code == 403, (method, path)
+                assert "access-control-allow-origin" not in answer.headers
+        assert (await relay.http.get("/v2/accounts")).json() == [before]
+        assert len(relay.sim.requests) == asked
+
+
+async def test_with_a_secret_that_secret_alone_manages(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"api_keys": (SecretStr(KEY),), "admin_secret": SecretStr(ADMIN)}
+    async with bench(tmp_path / "home", **more) as relay:
+        admin = {"authorization": f"Bearer {ADMIN}"}
+        await relay.http.post("/v2/accounts/refresh", headers=admin)
+        (before,) = (await relay.http.get("/v2/accounts", headers=admin)).json()
+        for method, path in await management(tmp_path):
+            for headers in NEVER:
+                answer = await relay.http.request(method, filled(path, before["id"]), headers=headers)
+                if path == "/metrics":
+                    assert answer.status_code == 200
+                else:
+                    assert answer.status_code in {401, 403}, (method, path, headers)
+        assert (await relay.http.get("/v2/accounts", headers=admin)).json() == [before]
+        assert (
+            await relay.http.get("/v2/accounts", headers=admin | {"origin": "https://x.example"})
+        ).status_code == 403
+
+
+async def test_what_is_not_there_is_behind_the_door_too(relay: Bench) -> None:
+    for path in ("/v2", "/v2/nothing", "/api/login", "/test", "/admin/x", "/docs/x"):
+        assert (await relay.http.get(path, headers={"host": "gateway.example"})).status_code == 403, path
+        assert (await relay.http.get(path)).status_code == 404, path
+
+
+async def test_no_answer_shows_a_secret(tmp_path: Path) -> None:
+    """Every route is asked in every way there is, and so are its refusals; none shows more than 10 and 4 characters."""
+    more: dict[str, Any] = {"api_keys": (SecretStr(KEY),), "proxy": None, "admin_secret": SecretStr(ADMIN)}
+    async with bench(tmp_path / "home", **more) as relay:
+        logins = [relay.sim.add_account(name) for name in ("one", "two")]
+        secrets = {KEY, ADMIN, *(login.refresh_token for login in logins), *(login.client_secret for login in logins)}
+        admin = {"authorization": f"Bearer {ADMIN}"}
+        client = {"authorization": f"Bearer {KEY}"}
+        made: list[httpx.Response] = []
+        for login in logins:
+            token = login.access_token or ""
+            secrets.add(token)
+            body = q2api_account(login, accessToken=token, other={"idToken": token, "note": login.client_secret})
+            made.append(await relay.http.post("/v2/accounts", json=body, headers=admin))
+        account = made[0].json()["id"]
+        wrong = [b"{", *(f'{{"clientId": ["{secret}"], "refresh_token": 3}}'.encode() for secret in sorted(secrets))]
+        chat = {"model": "claude-sonnet-4.5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        for round_ in range(2):
+            if round_:
+                relay.sim.next_token_errors(*["invalid_grant"] * 50)
+            for method, path in await walk(tmp_path):
+                bodies: list[Any] = [None, *wrong] if method in {"POST", "PATCH"} else [None]
+                if "auth/claim" in path or (method, path) == ("DELETE", "/v2/accounts/{id}"):
+                    continue
+                target = filled(path, account)
+                made += [await relay.http.request(method, target, content=body, headers=admin) for body in bodies]
+                made += [await relay.http.request(method, target, content=body, headers=client) for body in bodies]
+                made.append(await relay.http.request(method, target, json=chat, headers=client))
+                if path == "/api/accounts/{id}" and method == "DELETE":
+                    remade = await relay.http.post("/v2/accounts", json=q2api_account(logins[0]), headers=admin)
+                    made.append(remade)
+                    account = remade.json()["id"]
+        issued = {request.headers.get("authorization", "").removeprefix("Bearer ") for request in relay.sim.requests}
+        rotated = set(relay.sim.oidc.families._tokens)  # pyright: ignore[reportPrivateUsage] -- what nobody may see
+        assert len(issued) > 2
+        assert len(rotated) > 4
+        for secret in secrets | issued | rotated:
+            for answer in made:
+                assert len(secret) < 20 or not shows(secret, answer.text), (str(answer.request.url), answer.text[:300])
+
+
+def shows(secret: str, text: str) -> bool:
+    """Whether more than its first 10 or last 4 characters stand in a text."""
+    return secret[:11] in text or any(secret[at : at + 11] in text for at in range(10, len(secret) - 11, 7))
