@@ -1,5 +1,7 @@
 """Model names: every spelling of the same model, families, and a list that may hold anything (PROTOCOL.md §5)."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -149,3 +151,14 @@ def test_a_page_that_cannot_be_read(body: bytes) -> None:
     with pytest.raises(RelayError) as caught:
         read_page(body)
     assert caught.value.code is ErrorCode.upstream_protocol
+
+
+def test_long_names_are_not_hoarded() -> None:
+    tracemalloc.start()
+    try:
+        for n in range(50):
+            assert find(f"{n}" + "x" * 100_000, OWN) is None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1_000_000
