@@ -1,7 +1,8 @@
 """Every setting, once: its name, older names, default and a sentence. Read in `cli/`, passed by argument from there.
 
 A value is looked for in the environment first, then in `.env` in the working folder; in each, `QRELAY_<NAME>` goes
-before the older names (`Also`). An empty value counts as not set. `docs/reference/settings.md` is made from this file.
+before the older names (`Also`). What is in neither may be in aq2api's `config.json` (`older_config`). An empty value
+counts as not set. `docs/reference/settings.md` is made from this file.
 
 `Settings(...)` made by hand (tests, demo) holds what it is given and defaults, whatever the environment says;
 `Settings.load()` is what reads the environment. Not here: anything that acts on a value.
@@ -28,6 +29,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from qrelay import older_config
 from qrelay.trust import trusting
 
 PREFIX = "QRELAY_"
@@ -257,6 +259,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = "auto"
     """How it is logged; `auto` is text on a terminal, else one JSON object a line."""
 
+    _idle: list[Spelling] = PrivateAttr(default_factory=list[Spelling])
     _sources: dict[str, Spelling] = PrivateAttr(default_factory=dict[str, Spelling])
 
     @classmethod
@@ -289,10 +292,15 @@ class Settings(BaseSettings):
                 sources[field], values[field] = found
                 if found[0].name in opposites(field):
                     values[field] = str(found[1].strip().lower() not in _YES)
+        older = older_config.read(env_file.parent / older_config.FILE)
+        for field, (name, value) in older.values.items():
+            if field not in values:
+                sources[field], values[field] = Spelling(name, older_config.FILE), value
         try:
             settings = cls(**(values | given))
         except ValidationError as refused:
             raise _refusal(refused, sources) from None
+        settings._idle.extend(Spelling(name, older_config.FILE) for name in older.idle)
         settings._sources.update({field: spelling for field, spelling in sources.items() if field not in given})
         return settings
 
@@ -302,6 +310,10 @@ class Settings(BaseSettings):
             Sourced(PREFIX + field.upper(), _shown(getattr(self, field)), self._sources.get(field))
             for field in type(self).model_fields
         ]
+
+    def idle(self) -> list[Spelling]:
+        """What was set where an older gateway looked, and has no effect here."""
+        return list(self._idle)
 
     @property
     def database_path(self) -> Path:

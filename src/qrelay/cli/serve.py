@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
@@ -35,7 +36,7 @@ def serve(chosen: Settings) -> None:
             typer.echo(ready_line(chosen, sockets[0]))
             sys.stdout.flush()
 
-        run_loop(serve_app(build_app(chosen), sockets, ready, private.listener if private else None))
+        run_loop(serve_app(build_app(chosen, folder=Path.cwd()), sockets, ready, private.listener if private else None))
 
 
 def ready_line(chosen: Settings, listener: socket.socket) -> str:
@@ -64,6 +65,8 @@ def _warn(chosen: Settings) -> None:
     log = structlog.get_logger()
     for name in settings.unknown(os.environ):
         log.warning("this variable is not a setting and has no effect", variable=name)
+    for found in chosen.idle():
+        log.warning("this setting of an older gateway has no effect", setting=str(found))
     if not chosen.verify_oidc_tls:
         log.warning(
             "THE TOKEN SERVICE'S CERTIFICATE IS NOT CHECKED: whoever is between here and there can take every token",

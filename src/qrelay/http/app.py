@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from qrelay import __version__
 from qrelay.accounts.environment import adopt_environment_account
+from qrelay.accounts.importing.found import take_found
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
@@ -73,8 +75,9 @@ def new_id() -> str:
 class App:
     """The ASGI application. Its lifespan opens the store, the network and the accounts."""
 
-    def __init__(self, settings: Settings, *, background: bool) -> None:
+    def __init__(self, settings: Settings, *, background: bool, folder: Path | None) -> None:
         self._settings = settings
+        self._folder = folder
         self._background = background
         self._doors = Doors(
             (key.get_secret_value() for key in settings.api_keys),
@@ -148,6 +151,8 @@ class App:
             refresher = Refresher(store, token_client)
             stack.push_async_callback(refresher.close)
             await _adopt_account_from_variables(settings, store)
+            if self._folder is not None:
+                await take_found(store, self._folder, settings.home)
             pool = Pool(store, refresher, strategy=settings.strategy, max_error_count=settings.max_error_count)
             timeouts = Timeouts(
                 settings.connect_timeout_seconds,
@@ -241,12 +246,13 @@ class App:
         )
 
 
-def build_app(settings: Settings, *, background: bool = True) -> App:
+def build_app(settings: Settings, *, background: bool = True, folder: Path | None = None) -> App:
     """The gateway as an ASGI application. Nothing is opened before its lifespan starts.
 
-    Without `background` it does what it is asked and nothing by itself, as a short command needs it.
+    What older gateways left in `folder` is taken when it starts. Without `background` it does what it is asked and
+    nothing by itself, as a short command needs it.
     """
-    return App(settings, background=background)
+    return App(settings, background=background, folder=folder)
 
 
 def _without_v1(path: str) -> str:
