@@ -53,9 +53,9 @@ class TestRealTools:
     @pytest.mark.parametrize("capture", ["opencode/opencode-anthropic-02.json", "opencode/opencode-oaicompat-02.json"])
     def test_opencode(self, capture: str) -> None:
         tools = captured_tools(capture)
-        said = "<env>\n  Working directory: /work\n  Is directory a git repo: no\n</env>"
+        said = "<env>\n  Working directory: /project\n  Is directory a git repo: no\n</env>"
         write = agent.orders('"Write the marker file"', said, tools)
-        assert write == [agent.Call("write", {"filePath": "/work/marker.txt", "content": "qrelay was here\n"})]
+        assert write == [agent.Call("write", {"filePath": "/project/marker.txt", "content": "qrelay was here\n"})]
         shell = agent.orders('"Write the marker file with bash"', said, tools)
         assert [call.name for call in shell] == ["bash"]
         assert shell[0].arguments["command"] == "printf 'qrelay was here\\n' > marker.txt"

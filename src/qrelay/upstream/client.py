@@ -19,7 +19,8 @@ from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
-from qrelay.upstream.http1 import Connections, Exchange
+from qrelay.upstream.exchange import Exchange
+from qrelay.upstream.http1 import Connections
 
 _ERROR_BODY_LIMIT = 64 * 1024
 _REST_PATHS = {

@@ -1,0 +1,229 @@
+"""One connection and the exchange on it: a request's bytes out, an answer's bytes in, as they come. No pool, no URL.
+
+Failures are OSError (ConnectionError and ssl.SSLError are), in Python's words.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+import httptools
+
+from qrelay.upstream.proxy import Proxy
+
+_UNREAD_LIMIT = 256 * 1024
+"""Bytes of a body that wait for a slow reader before the service is told to wait too."""
+_HEAD_LIMIT = 64 * 1024
+
+
+class Origin(NamedTuple):
+    """What a connection leads to, and through what: connections with the same one are alike."""
+
+    scheme: str
+    host: str
+    port: int
+    proxy: Proxy | None
+
+
+class Connection(asyncio.Protocol):
+    """One TCP (or TLS) connection and the exchange on it."""
+
+    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+        self.origin = origin
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._exchange: Exchange | None = None
+        self._closed = False
+        self._paused = False
+        self._idle_since = 0.0
+
+    def begin(self, head: bytes, body: bytes, give_back: "Callable[[Connection], None]") -> "Exchange":
+        self._exchange = exchange = Exchange(self, self._loop, give_back)
+        if self._transport is not None and not self._closed:
+            self._transport.writelines((head, body) if body else (head,))
+        else:
+            exchange.break_off(ConnectionResetError(None, "the connection was closed"))
+        return exchange
+
+    def usable(self, idle_seconds: float) -> bool:
+        return not self._closed and self._loop.time() - self._idle_since < idle_seconds
+
+    def rest(self) -> None:
+        """No exchange: until the next one, anything that arrives is a fault."""
+        self._exchange = None
+        self._idle_since = self._loop.time()
+
+    def abort(self) -> None:
+        self._closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # --- asyncio's calls ----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment] -- a stream's transport is a Transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:
+            self.abort()
+        else:
+            self._exchange.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed = True
+        if self._exchange is not None:
+            self._exchange.lost(exc)
+
+
+class Exchange:
+    """One request's answer. `framed`: HTTP itself says where the body ends, so that its end is one."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        loop: asyncio.AbstractEventLoop,
+        give_back: Callable[[Connection], None],
+    ) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.framed = False
+        self.begun = False
+        """A byte of the answer has arrived."""
+        self.complete = False
+        """The whole answer has arrived, though maybe not been read."""
+        self._connection = connection
+        self._loop = loop
+        self._give_back = give_back
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_size = 0
+        self._has_head = False
+        self._may_be_kept = False
+        self._closed = False
+        self._unread: list[bytes] = []
+        self._unread_size = 0
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """The whole answer has arrived and been read."""
+        return self.complete and not self._unread
+
+    async def head(self) -> None:
+        """Wait for status and headers."""
+        while not self._has_head:
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """What has arrived of the body since the last read, at least a byte; b"" at its end. Raises OSError."""
+        while not self._unread:
+            if self.complete:
+                return b""
+            if self._failure is not None:
+                raise self._failure
+            await self._wait()
+        unread = self._unread
+        self._unread = []
+        self._unread_size = 0
+        self._connection.resume()
+        return unread[0] if len(unread) == 1 else b"".join(unread)
+
+    def close(self) -> None:
+        """Keep the connection if the answer was read to its end and it may be kept; else drop it, and the call.
+
+        A second time does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        connection = self._connection
+        if self.complete and self._may_be_kept and self._failure is None:
+            connection.rest()
+            self._give_back(connection)
+        else:
+            connection.abort()
+
+    def break_off(self, failure: Exception) -> None:
+        """End it with a failure that the reader gets after what came before it."""
+        if self._failure is None and not self.complete:
+            self._failure = failure
+        self._wake()
+
+    # --- from the connection ------------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> None:
+        self.begun = True
+        if self.complete:
+            self._connection.abort()  # more than the answer
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self.complete:
+                self.break_off(ConnectionAbortedError(None, f"it does not speak HTTP ({type(error).__name__})"))
+            self._connection.abort()
+            return
+        if not self._has_head:
+            self._head_size += len(data)
+            if self._head_size > _HEAD_LIMIT:
+                self.break_off(ConnectionAbortedError(None, "the head of its answer is too long"))
+                self._connection.abort()
+                return
+        if self._unread_size > _UNREAD_LIMIT:
+            self._connection.pause()
+        self._wake()
+
+    def lost(self, error: Exception | None) -> None:
+        if self._has_head and not self.framed and error is None:
+            self.complete = True
+            self._wake()
+        else:
+            self.break_off(error or ConnectionResetError(None, "the connection was closed"))
+
+    # --- httptools' calls ---------------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            self.headers.clear()  # an interim answer; the real one follows
+            return
+        self._has_head = True
+        self.framed = (
+            "chunked" in self.headers.get("transfer-encoding", "").lower()
+            or "content-length" in self.headers
+            or self.status in (204, 304)
+        )
+
+    def on_body(self, data: bytes) -> None:
+        self._unread.append(data)
+        self._unread_size += len(data)
+
+    def on_message_complete(self) -> None:
+        self.complete = self._has_head
+        self._may_be_kept = self._parser.should_keep_alive()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

@@ -1,0 +1,76 @@
+"""An HTTP proxy on the way to the service, and the tunnel through it. Which calls take one: `outward`."""
+
+import asyncio
+import base64
+import ssl
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import httptools
+
+
+class Proxy(NamedTuple):
+    """An HTTP proxy. `authorization` is the whole header's value, "" without one."""
+
+    host: str
+    port: int
+    authorization: str = ""
+
+
+@lru_cache(maxsize=64)
+def proxy_at(url: str) -> Proxy:
+    """The proxy a URL such as `http://user:password@host:3128` names. Raises ValueError for any other scheme."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("a proxy is given as http://host:port")
+    authorization = ""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    return Proxy(parts.hostname, parts.port or 80, authorization)
+
+
+async def tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
+    """Ask a proxy for a tunnel to a host and begin TLS in it, with `protocol` at this end. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    authority = f"{f'[{host}]' if ':' in host else host}:{port}"
+    headers = {"host": authority} | ({"proxy-authorization": proxy.authorization} if proxy.authorization else {})
+    lines = [f"CONNECT {authority} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in headers.items()), "\r\n"]
+    transport, answer = await loop.create_connection(_Answer, proxy.host, proxy.port)
+    try:
+        transport.write("".join(lines).encode("latin-1"))
+        status = await answer.answered
+        secured = None
+        if status == 200:
+            secured = await loop.start_tls(transport, protocol, tls, server_hostname=host)
+    except BaseException:
+        transport.abort()
+        raise
+    if secured is None:
+        transport.abort()
+        raise ConnectionRefusedError(None, f"the proxy answered {status} to CONNECT")
+    protocol.connection_made(secured)
+
+
+class _Answer(asyncio.Protocol):
+    """Reads a proxy's answer to CONNECT: `answered` is its status."""
+
+    def __init__(self) -> None:
+        self.answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._parser = httptools.HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self.answered.done():
+                self.answered.set_exception(ConnectionResetError(None, f"the proxy does not speak HTTP ({error})"))
+
+    def on_headers_complete(self) -> None:
+        if not self.answered.done():
+            self.answered.set_result(self._parser.get_status_code())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(exc or ConnectionResetError(None, "the proxy closed the connection"))
