@@ -29,8 +29,8 @@ def settings_page() -> str:
 {MADE}
 
 Each is read from the environment, else from the file `.env` in the working folder; in each place the first name goes
-before the older ones. What is in neither may be in aq2api's `config.json` there. An empty value counts as not set. Lists
-are separated by commas. `qrelay settings` prints what holds and where it came from.
+before the older ones. What is in neither may be in aq2api's `config.json` there. An empty value counts as not set.
+Lists are separated by commas. `qrelay settings` prints what holds and where it came from.
 
 | Setting | Older name | Default | |
 |---|---|---|---|
