@@ -14,7 +14,7 @@ CHECK = status=0; \
 	$(BIN)/basedpyright || status=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clients docs lock clean
+.PHONY: help setup run test lint bench clients image docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: .venv/.dev ## Measure CPU per request and per event, beside a pass-throug
 
 clients: .venv/.dev ## Run real coding agents against the demonstration (fetches them into .cache).
 	@$(BIN)/python tests/clients/run.py
+
+image: .venv/.dev ## Follow the Dockerfile without a container engine, and start what comes out.
+	@$(BIN)/python -m tests.deploy.run
 
 docs: .venv/.dev ## Write docs/reference anew from the code.
 	@$(BIN)/python docs/generate.py

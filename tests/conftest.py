@@ -10,3 +10,12 @@ settings.load_profile("unhurried")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was left out is told, a line for each reason."""
+    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]
+    for reason in dict.fromkeys(reasons):
+        told = reason.removeprefix("Skipped: ")
+        terminalreporter.write_line(f"SKIP {reasons.count(reason)} tests: {told}")
