@@ -151,7 +151,7 @@ def try_account(chosen: Settings, name: str, *, as_json: bool) -> None:
         if status >= 400 or (isinstance(answered, dict) and answered.get("success") is False):  # pyright: ignore[reportUnknownMemberType] - JSON
             raise failure(answered)
         if not as_json:
-            typer.echo(f"Works: {_called(account)}")
+            typer.echo(f"Works: {_called(account)}: {answered['model']} answered in {answered['latency_ms']:.0f} ms.")
 
     work(chosen, task)
 

@@ -7,18 +7,23 @@ import typer
 
 from qrelay import home
 from qrelay.cli.outcome import Failed
+from qrelay.cli.tables import show_json
 from qrelay.settings import Settings
 
 
-def show_settings(chosen: Settings) -> None:
+def show_settings(chosen: Settings, *, as_json: bool) -> None:
     """Print a line for each setting: name, value, where it came from."""
+    if as_json:
+        named = [row._asdict() | {"source": str(row.source or "default")} for row in chosen.sources()]
+        show_json(named)
+        return
     rows = [(row.name, row.value, str(row.source or "default")) for row in chosen.sources()]
     name_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     for name, value, source in rows:
         typer.echo(f"{name:<{name_width}}  {value:<{value_width}}  {source}")
 
 
-def show_health(chosen: Settings, url: str | None) -> None:
+def show_health(chosen: Settings, url: str | None, *, as_json: bool) -> None:
     """Print what the running server's readiness probe says. Raises Failed when it isn't ready or isn't there."""
     server = home.running(chosen.home)
     address = url or (server.url if server else None) or f"http://{chosen.host}:{chosen.port}"
@@ -34,6 +39,9 @@ def show_health(chosen: Settings, url: str | None) -> None:
         raise Failed(f"Nothing answers on {address}.", "Start it with: qrelay serve") from error
     finally:
         connection.close()
+    if as_json:
+        typer.echo(said)
     if answer.status != http.client.OK:
         raise Failed(f"The server on {address} is not ready ({answer.status}): {said}")
-    typer.echo(f"The server on {address} is ready: {said}")
+    if not as_json:
+        typer.echo(f"The server on {address} is ready: {said}")

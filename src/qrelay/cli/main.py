@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from qrelay.cli.commands import accounts, clients, transfer
+from qrelay.cli.commands import accounts, clients, db, transfer
 from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
@@ -30,11 +30,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-app.add_typer(accounts.app, name="accounts")
-app.command("import")(transfer.import_)
-app.command("export")(transfer.export)
-for program in clients.TITLES:
-    app.command(program, context_settings=clients.PASS_ON)(clients.command(program))
 
 Host = Annotated[str | None, typer.Option(help="The address to listen on.", show_default="QRELAY_HOST or 127.0.0.1")]
 Port = Annotated[
@@ -120,19 +115,20 @@ def login(
 
 
 @app.command("settings")
-def show_settings() -> None:
+def show_settings(as_json: AsJson = False) -> None:
     """Print every setting and its source.
 
     Secrets are masked.
     """
     from qrelay.cli.inspect import show_settings as work
 
-    work(_load())
+    work(_load(), as_json=as_json)
 
 
 @app.command("health")
 def show_health(
     url: Annotated[str | None, typer.Option(help="The server to ask.", show_default="the one that runs here")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Ask the running server if it is ready.
 
@@ -140,7 +136,42 @@ def show_health(
     """
     from qrelay.cli.inspect import show_health as work
 
-    work(_load(), url)
+    work(_load(), url, as_json=as_json)
+
+
+@app.command("models")
+def show_models(as_json: AsJson = False) -> None:
+    """Print the models your accounts may use."""
+    from qrelay.cli.views import show_models as work
+
+    work(_load(), as_json=as_json)
+
+
+@app.command("usage")
+def show_usage(as_json: AsJson = False) -> None:
+    """Print what each account served, and what its plan has left."""
+    from qrelay.cli.views import show_usage as work
+
+    work(_load(), as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at everything a working gateway needs.
+
+    It changes nothing. Exit code 0 means that nothing is bad.
+    """
+    from qrelay.cli.doctor import examine as work
+
+    work(_load(), as_json=as_json)
+
+
+app.add_typer(accounts.app, name="accounts")
+app.command("import")(transfer.import_)
+app.command("export")(transfer.export)
+app.add_typer(db.app, name="db")
+for program in clients.TITLES:
+    app.command(program, context_settings=clients.PASS_ON)(clients.command(program))
 
 
 def _print_version(wanted: bool) -> None:

@@ -271,19 +271,19 @@ def test_times(value: Any, seconds: float | None) -> None:
         ("win32", "kiro-cli", ["/local/kiro-cli/data.sqlite3", "/roaming/kiro-cli/data.sqlite3"]),
         ("linux", "kiro-ide", ["/home/u/.aws/sso/cache/kiro-auth-token.json"]),
         ("linux", "aws-toolkit", ["/home/u/.aws/sso/cache"]),
-        ("linux", "q2api", ["/work/data.sqlite3"]),
-        ("linux", "amq2api", ["/work/account.json"]),
-        ("linux", "aq2api", ["/work/amazonq_credentials.json"]),
+        ("linux", "q2api", ["/project/data.sqlite3"]),
+        ("linux", "amq2api", ["/project/account.json"]),
+        ("linux", "aq2api", ["/project/amazonq_credentials.json"]),
         ("linux", "json", []),
     ],
 )
 def test_places(platform: str, source: str, expected: list[str]) -> None:
-    machine = Machine(platform, Path("/home/u"), Path("/work"), {"LOCALAPPDATA": "/local", "APPDATA": "/roaming"})
+    machine = Machine(platform, Path("/home/u"), Path("/project"), {"LOCALAPPDATA": "/local", "APPDATA": "/roaming"})
     assert [PurePosixPath(place) for place in SOURCES[source].places(machine)] == list(map(PurePosixPath, expected))
 
 
 def test_a_data_home_of_the_users_own() -> None:
-    machine = Machine("linux", Path("/home/u"), Path("/work"), {"XDG_DATA_HOME": "/data"})
+    machine = Machine("linux", Path("/home/u"), Path("/project"), {"XDG_DATA_HOME": "/data"})
     assert SOURCES["q-cli"].places(machine) == [Path("/data/amazon-q/data.sqlite3")]
 
 

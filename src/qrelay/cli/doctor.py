@@ -1,0 +1,158 @@
+"""`qrelay doctor`: what a working gateway needs, looked at one by one. It changes nothing and spends no credits.
+
+ok    as it should be       note  works, and is worth knowing       bad  keeps the gateway from working well
+"""
+
+import asyncio
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Generator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+
+import aiohttp
+import typer
+
+from qrelay import __version__, home
+from qrelay.cli.database import check
+from qrelay.cli.management import management
+from qrelay.cli.outcome import Failed
+from qrelay.cli.server import run_loop
+from qrelay.cli.tables import plain, show_json
+from qrelay.errors import RelayError
+from qrelay.home import HomeUnusable
+from qrelay.outward import connections, proxy_for
+from qrelay.settings import Settings
+from qrelay.upstream.endpoints import all_endpoints
+
+Verdict: TypeAlias = Literal["ok", "note", "bad"]
+
+_SKEW: Final = 300.0  # seconds: more, and tokens are refreshed too late
+_PATIENCE: Final = 10.0
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    verdict: Verdict
+    subject: str
+    said: str
+
+
+def examine(chosen: Settings, *, as_json: bool) -> None:
+    """Print what is found. Raises Failed when something is bad."""
+    found: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        found.append(finding)
+        if not as_json:
+            typer.echo(f"{finding.verdict:<5} {finding.subject:<10} {plain(finding.said)}")
+
+    run_loop(_examine(chosen, tell))
+    if as_json:
+        show_json([finding._asdict() for finding in found])
+    bad = sum(finding.verdict == "bad" for finding in found)
+    if bad:
+        raise Failed(f"{bad} of {len(found)} are bad.", "docs/reference/settings.md and errors.md say more.")
+
+
+async def _examine(chosen: Settings, tell: Callable[[Finding], None]) -> None:
+    for finding in (*_programs(), *_files(chosen), *_database(chosen)):
+        tell(finding)
+    tell(await _accounts(chosen))
+    async for finding in _services(chosen):
+        tell(finding)
+
+
+def _programs() -> Generator[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("ok", "program", f"qrelay {__version__} on Python {python}, {sys.platform}")
+
+
+def _files(chosen: Settings) -> Generator[Finding]:
+    if not chosen.home.is_dir():
+        yield Finding("note", "home", f"{chosen.home} isn't there yet; the first start makes it.")
+        return
+    yield _private(chosen.home, "home")
+    server = home.running(chosen.home)
+    match server:
+        case None:
+            yield Finding("note", "server", "None runs with this state. Start it with: qrelay serve")
+        case _ if server.url is None:
+            yield Finding("note", "server", f"Process {server.pid} uses the state, and serves nothing.")
+        case _:
+            yield Finding("ok", "server", f"Process {server.pid} serves on {server.url}.")
+    if chosen.master_key_file is not None:
+        yield _private(chosen.master_key_file, "master key")
+    elif chosen.master_key is not None:
+        yield Finding("ok", "master key", "It comes from the settings.")
+    else:
+        yield _private(chosen.home / "master.key", "master key")
+
+
+def _private(path: Path, subject: str) -> Finding:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError as error:
+        return Finding("bad", subject, f"{path} can't be read: {error.strerror}.")
+    if sys.platform != "win32" and mode & 0o077:
+        return Finding("bad", subject, f"Others may read {path}. Close it with: chmod go= {path}")
+    return Finding("ok", subject, f"Only you may read {path}.")
+
+
+def _database(chosen: Settings) -> Generator[Finding]:
+    if not chosen.database_path.exists():
+        yield Finding("note", "database", f"{chosen.database_path} isn't there yet; the first start makes it.")
+        return
+    try:
+        yield Finding("ok", "database", check(chosen))
+    except Failed as failed:
+        yield Finding("bad", "database", " ".join((failed.message, *failed.remedies)))
+
+
+async def _accounts(chosen: Settings) -> Finding:
+    if not chosen.home.is_dir():
+        return Finding("bad", "accounts", "No account is stored. Add one: qrelay login")
+    try:
+        async with management(chosen) as api:
+            rows = await api.ask("GET", "/v2/accounts")
+    except (Failed, RelayError) as error:
+        return Finding("bad", "accounts", error.message)
+    except HomeUnusable as unusable:
+        return Finding("bad", "accounts", str(unusable))
+    if not rows:
+        return Finding("bad", "accounts", "No account is stored. Add one: qrelay login")
+    states = ", ".join(f"{number} {state}" for state, number in Counter(row["state"] for row in rows).items())
+    usable = any(row["state"] == "ready" for row in rows)
+    return Finding("ok" if usable else "bad", "accounts", f"{len(rows)} stored: {states}.")
+
+
+async def _services(chosen: Settings) -> AsyncGenerator[Finding]:
+    """Whether the service and the token service can be reached, and whether their clocks are ours."""
+    urls = [endpoint.url for endpoint in all_endpoints(chosen.api_endpoint, chosen.binding, chosen.origin)]
+    urls.append(chosen.token_endpoint or "https://oidc.us-east-1.amazonaws.com/token")
+    way = proxy_for(chosen.proxy, chosen.no_proxy)
+    skews: list[float] = []
+    async with connections(chosen.ca_bundle, verify=chosen.verify_oidc_tls) as session:
+        for url in urls:
+            place, through = urlsplit(url).netloc, way(url)
+            words = f"{place} through the proxy" if through else place
+            try:
+                async with asyncio.timeout(_PATIENCE), session.get(url, proxy=through, allow_redirects=False) as answer:
+                    date = answer.headers.get("date", "")
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                yield Finding("bad", "network", f"{words} can't be reached ({type(error).__name__}).")
+                continue
+            yield Finding("ok", "network", f"{words} answers.")
+            try:
+                skews.append(abs(parsedate_to_datetime(date).timestamp() - time.time()))
+            except ValueError:
+                continue
+    if skews and min(skews) > _SKEW:
+        yield Finding("bad", "clock", f"It is {min(skews):.0f} seconds off. Set it, or tokens end unnoticed.")
+    elif skews:
+        yield Finding("ok", "clock", "It is right.")

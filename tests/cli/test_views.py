@@ -1,0 +1,133 @@
+"""`qrelay models`, `usage`, `doctor` and `db …`: what they say, and with which exit code."""
+
+import json
+import sqlite3
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qrelay.simulator.server import Simulator
+from tests.cli.process import Command, Done
+
+Commands = Callable[..., Command]
+
+
+def rows(done: Done) -> Any:
+    assert done.code == 0, done
+    return json.loads(done.out)
+
+
+def verdicts(done: Done) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in json.loads(done.out):
+        found[row["subject"]] = "bad" if "bad" in {row["verdict"], found.get(row["subject"])} else row["verdict"]
+    return found
+
+
+def test_models(on_service: Command) -> None:
+    held = rows(on_service("models", "--json"))["data"]
+    assert "claude-sonnet-4.5" in {row["id"] for row in held}
+    assert [line.split()[0] for line in on_service("models").out.splitlines()[1:]] == [row["id"] for row in held]
+
+
+def test_usage(on_service: Command) -> None:
+    [row] = rows(on_service("usage", "--json"))
+    assert (row["label"], row["success_count"], row["error"]) == ("environment", 0, None)
+    assert row["quota"]["limit"] > 0
+    assert "environment" in on_service("usage").out
+
+
+def test_a_working_account_is_tried_out(on_service: Command) -> None:
+    done = on_service("accounts", "test", "environment")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("Works: environment")
+    assert rows(on_service("accounts", "test", "environment", "--json"))["success"] is True
+
+
+def test_an_account_that_does_not_work(service: Simulator, on_service: Command) -> None:
+    on_service("accounts", "list")
+    service.next("suspended", 3)
+    done = on_service("accounts", "test", "environment")
+    assert done.code == 1
+    assert done.err.startswith("qrelay: ")
+    assert "Traceback" not in done.err
+
+
+def test_settings_as_json(command: Commands) -> None:
+    found = {row["name"]: row for row in rows(command(PORT="8123", OPENAI_KEYS="canary-key")("settings", "--json"))}
+    assert found["QRELAY_PORT"] == {"name": "QRELAY_PORT", "value": "8123", "source": "PORT"}
+    assert "canary" not in json.dumps(found)
+
+
+def test_a_healthy_machine(on_service: Command) -> None:
+    with on_service.running("serve", "--port", "0") as server:
+        server.url()
+        done = on_service("doctor", "--json")
+        assert done.code == 0, done
+        assert set(verdicts(done).values()) == {"ok"}
+        health = rows(on_service("health", "--json"))
+        assert health["status"] == "ready"
+        assert on_service("doctor").code == 0
+
+
+def test_before_anything(command: Commands) -> None:
+    """It changes nothing: not even the folder is made."""
+    qrelay = command(AMAZONQ_API_ENDPOINT="http://127.0.0.1:1", AMAZONQ_TOKEN_ENDPOINT="http://127.0.0.1:1/token")
+    done = qrelay("doctor", "--json")
+    assert done.code == 1
+    assert (verdicts(done)["accounts"], verdicts(done)["network"], verdicts(done)["home"]) == ("bad", "bad", "note")
+    assert not qrelay.home.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes mean nothing there")
+def test_a_key_others_can_read(on_service: Command) -> None:
+    on_service("accounts", "list")
+    (on_service.home / "master.key").chmod(0o644)
+    done = on_service("doctor")
+    assert done.code == 1
+    assert "chmod go= " in done.out
+
+
+def test_a_database_is_checked_and_copied(on_service: Command) -> None:
+    for what in ("check", "backup", "upgrade"):
+        assert "There is no database" in on_service("db", what).err
+    on_service("accounts", "list")
+    assert on_service("db", "upgrade").code == 0
+    path = on_service.home / "qrelay.sqlite3"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with on_service.running("serve", "--port", "0") as server:
+        server.url()
+        assert on_service("db", "check").code == 0
+        assert on_service("db", "backup").code == 0
+        assert on_service("db", "backup", "-o", "copy.sqlite3").code == 0
+        assert on_service("db", "upgrade").code == 1
+    [kept] = (on_service.home / "backups").iterdir()
+    for copy in (kept, on_service.folder / "copy.sqlite3"):
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT label FROM accounts").fetchall() == [("environment",)]
+    assert "is there already" in on_service("db", "backup", "-o", "copy.sqlite3").err
+
+
+def test_a_damaged_or_older_database_is_told(on_service: Command) -> None:
+    on_service("accounts", "list")
+    path = on_service.home / "qrelay.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    assert "qrelay db upgrade" in on_service("db", "check").err
+    damage(path)
+    done = on_service("db", "check")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+
+
+def damage(path: Path) -> None:
+    held = bytearray(path.read_bytes())
+    held[4096:8192] = b"\xff" * 4096
+    path.write_bytes(held)
