@@ -159,7 +159,7 @@ def _is_json(shape: Any) -> bool:
     if te.is_typeddict(shape):
         return True
     kind = te.get_origin(shape) or shape
-    return kind is not IO and not (isinstance(kind, type) and issubclass(kind, os.PathLike | bytes | BaseModel))
+    return kind not in {IO, os.PathLike, bytes} and not (isinstance(kind, type) and issubclass(kind, BaseModel))
 
 
 def members(shape: Any, **given: st.SearchStrategy[Any] | None) -> st.SearchStrategy[Body]:
