@@ -11,6 +11,7 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -28,7 +29,7 @@ from qrelay.upstream.client import Answer, UpstreamClient
 from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
 from qrelay.upstream.models import STATIC, Model
 from qrelay.upstream.quota import Known, Quotas
-from qrelay.upstream.request import Addressing, Payload, to_payload
+from qrelay.upstream.request import Addressing, Limits, Payload, to_payload
 from qrelay.upstream.response import Estimate, ReplyReader, TailPolicy
 from qrelay.upstream.signatures import Signatures
 
@@ -60,6 +61,7 @@ class Addresses(NamedTuple):
     binding: Binding = "awsjson"
     origin: str = "CLI"
     tail: TailPolicy = "auto"
+    limits: Limits = Limits()
 
 
 class Served(NamedTuple):
@@ -225,7 +227,7 @@ class Gateway:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""
         first = next(iter(failed.values()), None)
         try:
-            lease = await self._pool.lease(conversation.session, avoid=failed)
+            lease = await self._pool.lease(_affinity(conversation), avoid=failed)
         except RelayError as error:
             raise first or error from None
         if first is not None and lease.account_id in failed:
@@ -300,7 +302,7 @@ class Gateway:
             conversation_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
         addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
-        return to_payload(conversation, addressing, self._signatures.known)
+        return to_payload(conversation, addressing, self._signatures.known, self._addresses.limits)
 
     @staticmethod
     def _with_sizes(error: RelayError, conversation: Conversation, model: Model) -> RelayError:
@@ -308,6 +310,18 @@ class Gateway:
         if error.code is ErrorCode.context_too_long and error.tokens is None:
             error.tokens = (max(count_conversation(conversation), model.window + 1), model.window)
         return error
+
+
+def _affinity(conversation: Conversation) -> str:
+    """What keeps a conversation with its account: the client's name for it, else how its user began it.
+
+    Not the system text: that is the same for all conversations of a client.
+    """
+    if conversation.session:
+        return conversation.session
+    first = next((turn for turn in conversation.turns if turn.role == "user"), None)
+    text = "\n".join(part.text for part in first.parts if isinstance(part, Text)) if first is not None else ""
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 _CONVERSATIONS = uuid.UUID("b3b1a1d4-6a56-5c0e-9b1c-0f4d3c8f7a21")

@@ -205,6 +205,9 @@ class Settings(BaseSettings):
     """What the service is told the request came from."""
     require_tail: Literal["auto", "always", "never"] = "auto"
     """Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end."""
+    max_request_bytes: Annotated[int, Field(ge=10_000)] = 1_250_000
+    """The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts
+    may take more."""
     connect_timeout_seconds: Seconds = 5
     """How long connecting to the service may take."""
     first_event_timeout_seconds: Seconds = 120

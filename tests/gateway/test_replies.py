@@ -193,3 +193,42 @@ async def test_tokens_are_counted_here_many_at_once(relay: Bench) -> None:
         more = await client.messages.count_tokens(model="m", messages=[{"role": "user", "content": "hi " * 100}])
         assert few.input_tokens < more.input_tokens
     assert all(request.operation == "CreateToken" for request in relay.sim.requests)
+
+
+async def test_a_conversation_keeps_its_account(relay: Bench) -> None:
+    for _ in range(3):
+        login = relay.sim.add_account()
+        account = {
+            "clientId": login.client_id,
+            "clientSecret": login.client_secret,
+            "refreshToken": login.refresh_token,
+            "accessToken": login.access_token,
+        }
+        assert (await relay.http.post("/v2/accounts", json=account)).status_code == 200
+
+    async def accounts(**asked: str) -> set[str | None]:
+        relay.sim.service.requests.clear()
+        for turn in range(3):
+            text = asked.get("first", "Hello")
+            turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "Yes?"}] * (turn + 1)
+            body = {
+                "model": "claude-sonnet-4-5",
+                "max_tokens": 50,
+                "messages": [*turns, {"role": "user", "content": "x"}],
+            }
+            headers = {"x-claude-code-session-id": asked["session"].format(turn)} if "session" in asked else {}
+            assert (await relay.http.post("/v1/messages", json=body, headers=headers)).status_code == 200
+        return {chat.account for chat in relay.sim.chats}
+
+    assert len(await accounts(first="By how it began")) == 1
+    assert len(await accounts(session="by its name")) == 1
+    assert len({account for n in range(12) for account in await accounts(first=f"Another beginning {n}")}) > 1
+    assert len({account for n in range(12) for account in await accounts(session=f"name {n}")}) > 1
+
+
+async def test_what_is_too_large_for_the_service_is_told_before_it_is_asked(tmp_path: Path) -> None:
+    async with bench(tmp_path / "home", max_request_bytes=20_000) as relay:
+        answer = await relay.messages("word " * 5000)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+        assert answer.json()["error"]["message"].startswith("prompt is too long: ")
+        assert not relay.sim.chats

@@ -61,6 +61,7 @@ from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import all_endpoints
 from qrelay.upstream.http1 import Connections
+from qrelay.upstream.request import Limits
 
 USER_AGENT = f"qrelay/{__version__}"
 
@@ -166,7 +167,13 @@ class App:
             client = UpstreamClient(calls, timeouts, USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
-            addresses = Addresses(settings.api_endpoint, settings.binding, settings.origin, settings.require_tail)
+            addresses = Addresses(
+                settings.api_endpoint,
+                settings.binding,
+                settings.origin,
+                settings.require_tail,
+                Limits(body_bytes=settings.max_request_bytes),
+            )
             gateway = Gateway(pool, client, catalog, addresses)
             log_ins = LogIns(
                 store,

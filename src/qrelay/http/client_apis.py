@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from qrelay.apis import errors
@@ -77,6 +78,8 @@ class ChatRoute:
             owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
             call = self._read(body, Stamp(exchange.id, int(self._now())), owner)
+            if session := _session(scope):
+                call = call._replace(conversation=replace(call.conversation, session=session))
             exchange.asked_for(call)
             await _unless_client_leaves(receive, exchange, self._answer(call, exchange))
         except ClientLeft:
@@ -297,6 +300,17 @@ class _Exchange:
                 credits=finish.usage.credits if finish else None,
             )
         )
+
+
+_SESSION_HEADERS = (b"x-claude-code-session-id", b"session-id", b"x-session-id")
+
+
+def _session(scope: Scope) -> str:
+    """The conversation's name in a header, which goes before one in the body; "" without."""
+    for name, value in scope["headers"]:
+        if name in _SESSION_HEADERS:
+            return value.decode("latin-1")[:200]
+    return ""
 
 
 def _header(text: str) -> bytes:
