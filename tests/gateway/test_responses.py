@@ -5,7 +5,7 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import CompactedResponse, Response, ResponseStreamEvent
 from pydantic import SecretStr, TypeAdapter
 
 from tests.apis import captures
@@ -16,6 +16,7 @@ from tests.gateway.test_faults import AFTER_THE_FIRST_EVENT, REFUSALS
 pytestmark = pytest.mark.anyio
 
 CAPTURED = captures.of("/v1/responses")
+COMPACTED = captures.of("/v1/responses/compact")
 _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
@@ -34,6 +35,15 @@ async def test_real_requests_are_served(relay: Bench, name: str) -> None:
         assert told[-1].type == "response.completed"
     else:
         assert Response.model_validate(answer.json(), strict=True).status == "completed"
+
+
+@pytest.mark.parametrize("name", COMPACTED)
+async def test_real_requests_to_compact_are_served(relay: Bench, name: str) -> None:
+    answer = await relay.http.post("/v1/responses/compact", json=COMPACTED[name])
+    if "model" in COMPACTED[name]:
+        assert CompactedResponse.model_validate(answer.json(), strict=True).output[0].type == "compaction"
+    else:
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "model")
 
 
 async def test_the_official_client_continues_a_response(relay: Bench) -> None:
@@ -92,3 +102,25 @@ async def test_a_refusal_keeps_its_meaning(relay: Bench, refusal: str, stream: b
     _, _, status, code, again = REFUSALS[refusal]
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.headers["x-should-retry"] == ("true" if again else "false")
+
+
+async def test_the_official_client_compacts_a_conversation_and_goes_on_with_it(relay: Bench) -> None:
+    async with openai.AsyncOpenAI(
+        base_url=f"{relay.url}/v1", api_key="any", _strict_response_validation=True
+    ) as client:
+        said: Any = [{"role": "user", "content": "The word is slate."}, {"role": "assistant", "content": "OK."}]
+        short = await client.responses.compact(model="claude-sonnet-4-5", input=said)
+        [item] = short.output
+        assert item.type == "compaction"
+        summarised = relay.sim.chats[-1].current["content"]
+        after: Any = [item.model_dump(), {"role": "user", "content": "The word?"}]
+        answer = await client.responses.create(model="claude-sonnet-4-5", input=after)
+        assert answer.output_text
+        assert "You said" in str(relay.sim.chats[-1].body)  # the simulated model's summary quotes what it was asked
+        assert summarised.startswith("Stop here")
+        triggered = await client.responses.create(
+            model="claude-sonnet-4-5", input=[*said, {"type": "compaction_trigger"}], stream=True
+        )
+        kinds = [event.type async for event in triggered]
+        assert kinds[2:] == ["response.output_item.added", "response.output_item.done", "response.completed"]
+    assert {chat.refusal for chat in relay.sim.chats} == {None}

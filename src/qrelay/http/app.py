@@ -29,7 +29,7 @@ from qrelay.apis import anthropic, openai_responses
 from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
-from qrelay.apis.openai_responses import RESPONSES, ResponsesStore
+from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
 from qrelay.http import (
@@ -65,7 +65,12 @@ from qrelay.upstream.request import Limits
 
 USER_AGENT = f"qrelay/{__version__}"
 
-DIALECTS: dict[str, Dialect] = {"/messages": MESSAGES, "/chat/completions": CHAT, "/responses": RESPONSES}
+DIALECTS: dict[str, Dialect] = {
+    "/messages": MESSAGES,
+    "/chat/completions": CHAT,
+    "/responses": RESPONSES,
+    "/responses/compact": COMPACT,
+}
 
 
 def new_id() -> str:
@@ -235,6 +240,8 @@ class App:
         """How a route reads its requests: those that may refer to earlier answers get their owner's."""
         if dialect is RESPONSES:
             return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner))
+        if dialect is COMPACT:
+            return lambda body, stamp, owner: openai_responses.read_compact(body, stamp, memory.scoped(owner))
         if dialect is MESSAGES and (stream_default := self._settings.anthropic_stream_default):
             return lambda body, stamp, _: anthropic.read(body, stamp, stream_default=stream_default)
         return lambda body, stamp, _: dialect.read(body, stamp)

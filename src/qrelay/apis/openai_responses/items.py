@@ -4,6 +4,7 @@
     user messages, unknown roles                         -> a user turn  (an unknown role is reported)
     assistant messages, reasoning, calls, in a row       -> one assistant turn
     outputs of calls, in a row                           -> one user turn of tool results
+    a compaction of ours                                 -> a user turn with the summary
 
 Kinds that this service has no place for (a web search that OpenAI's servers ran, another service's compaction) are left
 out and reported. What the client can correct is refused.
@@ -22,6 +23,8 @@ from qrelay.apis.openai_responses.schema import CALLS, OUTPUTS, TEXT_PARTS, Cont
 from qrelay.apis.openai_responses.tools import Toolbox
 from qrelay.conversation import Document, Image, Part, Text, ToolResult, ToolUse, Turn
 from qrelay.errors import ErrorCode, RelayError
+
+SUMMARY = "What follows is a summary of this conversation up to here, which was shortened:"
 
 _strings = msgspec.json.Decoder(str)
 
@@ -87,8 +90,12 @@ class _Reader:
                 reasoning = seals.opened(text, item.encrypted_content)
                 if reasoning is not None:
                     self._say(reasoning)
+            case "compaction" | "compaction_summary" | "context_compaction":
+                self._compaction(item, kind)
             case "item_reference":
                 self._reference(item, place)
+            case "compaction_trigger":
+                pass  # says what to do, not what was said (`compaction.py`)
             case "additional_tools":
                 pass  # read with the tools
             case _:
@@ -152,6 +159,14 @@ class _Reader:
         """The call that an output without `call_id` is for: the oldest one that waits, of the tool it names if any."""
         name = None if item.name is None else self._toolbox.flat(item.name, item.namespace)
         return next((call_id for call_id, called in self._calls.items() if name in {None, called}), None)
+
+    def _compaction(self, item: Item, kind: str) -> None:
+        summary = seals.opened_summary(item.encrypted_content)
+        if summary is None:
+            self._ignored.add_kind("input", kind)
+        else:
+            self.close()
+            self.turns.append(Turn("user", (Text(f"{SUMMARY}\n\n{summary}"),)))
 
     def _reference(self, item: Item, place: str) -> None:
         found = self._find(item.id or "")

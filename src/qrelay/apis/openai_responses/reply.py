@@ -64,7 +64,7 @@ class Envelope(Struct, frozen=True, kw_only=True):
     before: tuple[bytes, ...] = ()
 
 
-class _Output:
+class Output:
     """The finished items of one reply, as they are told and as they are kept."""
 
     def __init__(self, envelope: Envelope) -> None:
@@ -120,7 +120,7 @@ class Writer:
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
-        self._output = _Output(envelope)
+        self._output = Output(envelope)
         self._number = 0
         self._item: _Item | None = None
         self._links: list[WebLink] = []
@@ -310,7 +310,7 @@ def _call_event(caller: Caller) -> str:
 
 def whole(envelope: Envelope, completion: Completion) -> bytes:
     """The reply as one response object."""
-    output = _Output(envelope)
+    output = Output(envelope)
     links: Sequence[WebLink] = completion.web_links
     last = len(completion.parts) - 1
     for index, part in enumerate(completion.parts):

@@ -1,18 +1,22 @@
 """A Responses request: bytes to a `Call`. Not the reply (`reply.py`), the items (`items.py`) or the tools (`tools.py`).
 
+A request whose input holds a `compaction_trigger`, and every one of `/v1/responses/compact`, asks for a summary instead
+of an answer (`compaction.py`).
+
 `previous_response_id`, `item_reference` and `store` need a memory of what was answered before. It is passed in:
 without one nothing is kept, and a reference to something kept is a `previous_response_unknown`.
 Sources: CLIENTS.md A2 and (b) "OpenAI Responses", DESIGN.md §4 rule 2.
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
 from qrelay.apis.body import invalid
 from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
-from qrelay.apis.openai_responses import items, response, tools
+from qrelay.apis.openai_responses import compaction, items, response, tools
 from qrelay.apis.openai_responses.reply import Envelope, Writer, whole
 from qrelay.apis.openai_responses.responses_store import Memory
 from qrelay.apis.openai_responses.schema import Item, Request, Told, decode, decode_stored
@@ -22,8 +26,36 @@ from qrelay.errors import ErrorCode, RelayError
 SEALED = "reasoning.encrypted_content"
 
 
+class _Asked(NamedTuple):
+    conversation: Conversation
+    stream: bool
+    compacting: bool
+    ignored: tuple[str, ...]
+    envelope: Envelope
+
+
 def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
     """Raises RelayError: request_invalid naming the field, or previous_response_unknown."""
+    asked = _read(body, stamp, memory)
+    if asked.compacting:
+        conversation = compaction.summarising(asked.conversation)
+        envelope = msgspec.structs.replace(asked.envelope, before=())  # what is shortened isn't carried on with
+        writer, told = partial(compaction.CompactionWriter, envelope), partial(compaction.whole, envelope)
+        return Call(conversation, asked.stream, asked.ignored, writer, told)
+    writer, told = partial(Writer, asked.envelope), partial(whole, asked.envelope)
+    return Call(asked.conversation, asked.stream, asked.ignored, writer, told)
+
+
+def read_compact(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
+    """A request of `/v1/responses/compact`, which is never streamed. Raises as `read` does."""
+    asked = _read(body, stamp, memory)
+    envelope = msgspec.structs.replace(asked.envelope, memory=None)
+    writer = partial(compaction.CompactionWriter, envelope)
+    conversation = compaction.summarising(asked.conversation)
+    return Call(conversation, False, asked.ignored, writer, partial(compaction.compacted, envelope))
+
+
+def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
     request, told = decode(body)
     _refuse(request)
     ignored = Ignored()
@@ -59,9 +91,8 @@ def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
         memory=keep,
         before=(*before, _input(request, told)) if keep is not None else (),
     )
-    return Call(
-        conversation, request.stream is True, ignored.names(), partial(Writer, envelope), partial(whole, envelope)
-    )
+    compacting = any(item.type == compaction.TRIGGER for item in own)
+    return _Asked(conversation, request.stream is True, compacting, ignored.names(), envelope)
 
 
 def _refuse(request: Request) -> None:

@@ -68,7 +68,7 @@ def render(
         encode(None if reason is None else {"reason": reason}),
         encode(head.model),
         b",".join(output),
-        encode(None if usage is None else _usage(usage)),
+        encode(None if usage is None else token_usage(usage)),
         head.echo,
         beside,
     )
@@ -156,7 +156,7 @@ def _failure(error: RelayError) -> dict[str, Any]:
     return {"code": "server_error" if row.openai_type == "server_error" else "invalid_prompt", "message": text}
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def token_usage(usage: Usage) -> dict[str, Any]:
     told: dict[str, Any] = {
         "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {

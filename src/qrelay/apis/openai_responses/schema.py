@@ -24,6 +24,9 @@ ITEMS = OUTPUTS | {
     "function_call",
     "custom_tool_call",
     "reasoning",
+    "compaction",
+    "compaction_summary",
+    "context_compaction",
     "item_reference",
     "additional_tools",
 }

@@ -1,14 +1,18 @@
-"""What a reasoning item's `encrypted_content` holds here: the upstream's own proof of the reasoning, and which kind.
+"""What an item's `encrypted_content` holds here, and which kind it is.
 
-    signed.<signature>    beside the text, which is in the item's summary
-    redacted.<data>       instead of the text
+    signed.<signature>    reasoning: the upstream's own proof, beside the text, which is in the item's summary
+    redacted.<data>       reasoning: the upstream's own, instead of the text
+    summary.<base64>      a compaction: the summary; nobody's secret, it is the caller's own conversation
 
 Anything else was sealed by another service and opens nothing.
 """
 
+import base64
+import binascii
+
 from qrelay.conversation import Reasoning, RedactedReasoning
 
-_SIGNED, _REDACTED = "signed.", "redacted."
+_SIGNED, _REDACTED, _SUMMARY = "signed.", "redacted.", "summary."
 
 
 def sealed(reasoning: Reasoning | RedactedReasoning) -> str | None:
@@ -25,3 +29,17 @@ def opened(text: str, seal: str | None) -> Reasoning | RedactedReasoning | None:
         return RedactedReasoning(seal.removeprefix(_REDACTED))
     signature = seal.removeprefix(_SIGNED) if seal is not None and seal.startswith(_SIGNED) else ""
     return Reasoning(text, signature) if text or signature else None
+
+
+def sealed_summary(summary: str) -> str:
+    return _SUMMARY + base64.b64encode(summary.encode()).decode()
+
+
+def opened_summary(seal: str | None) -> str | None:
+    """The summary of a replayed compaction; None if it is not ours."""
+    if seal is None or not seal.startswith(_SUMMARY):
+        return None
+    try:
+        return base64.b64decode(seal.removeprefix(_SUMMARY), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
