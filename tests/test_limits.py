@@ -46,17 +46,29 @@ def test_only_what_could_begin_a_sequence_is_held_back() -> None:
     assert limiter.feed([TextDelta("X")]) == [TextDelta("ENX")]
 
 
-@given(st.lists(st.text(min_size=1, max_size=12), max_size=10), st.integers(1, 30))
+def bytes_of(text: str) -> int:
+    """A count of which the parts add up to the whole; a vocabulary's are off by one here and there."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+@given(st.lists(st.text(min_size=1, max_size=12), max_size=10), st.integers(1, 60))
 def test_no_more_tokens_than_asked_for(deltas: list[str], limit: int) -> None:
     text = "".join(deltas)
-    limiter = Limiter(conversation(max_tokens=limit), count_text)
+    limiter = Limiter(conversation(max_tokens=limit), bytes_of)
     got = said(limiter, *deltas)
     assert text.startswith(got)
-    assert count_text(got) <= limit
+    assert bytes_of(got) <= limit
     if limiter.reached is None:
         assert got == text
     else:
         assert limiter.reached == Reached("max_tokens")
+        assert bytes_of(text[: len(got) + 1]) > limit, "as much as fits is said"
+
+
+def test_tokens_are_a_vocabularys() -> None:
+    limiter = Limiter(conversation(max_tokens=3), count_text)
+    assert said(limiter, "one", " two", " three four five") == "one two three"
+    assert limiter.reached == Reached("max_tokens")
 
 
 def test_a_tool_use_is_never_cut_in_the_middle() -> None:
