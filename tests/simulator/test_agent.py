@@ -41,6 +41,15 @@ SHELL = specification("shell", {"command": {"type": "array", "items": TEXT}}, ["
 PATCH = specification("apply_patch", {"input": TEXT}, ["input"])
 
 
+def test_a_question_that_names_what_a_tool_gets_calls_it() -> None:
+    tools = [WRITE, specification("get_weather", {"location": TEXT}, ["location"]), specification("get_time", {})]
+    [call] = agent.orders("What's the weather like in San Francisco?", "", tools)
+    assert call.name == "get_weather"
+    assert set(call.arguments) == {"location"}
+    assert agent.orders("The weather is fine.", "", tools) == []
+    assert agent.orders("What is your name?", "", tools) == []
+
+
 class TestRealTools:
     CWD = "Environment\n - Primary working directory: /home/jo/my project\n - Platform: linux\n"
 

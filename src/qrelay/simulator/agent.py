@@ -1,8 +1,9 @@
 """The hands of the built-in model: which of a request's own tools to call for an order, and with what. Pure.
 
-It understands two kinds of order, in a line of the user's text:
+It understands three kinds of order, in a line of the user's text:
 
     use the tool NAME, use the tools A and B          those tools, with arguments made from their schemas
+    what's the weather like?                          a tool called get_weather, if that is the question's word
     write the marker file, create a file, …           a tool that writes files, else a shell, else one that patches
 """
 
@@ -61,6 +62,9 @@ def orders(turn: str, conversation: str, tools: list[schema.ToolSpecification]) 
             found = _NAMED.search(line)
             call = _write(found["name"] if found else MARKER, line, conversation, tools)
             return [call] if call else []
+        if line.endswith("?"):
+            asked = {f"get_{word}" for word in re.findall(r"\w+", line.lower())}
+            return [Call(tool.name, fill(tool.inputSchema.json, {})) for tool in tools if tool.name in asked][:1]
     return []
 
 
