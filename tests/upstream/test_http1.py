@@ -169,6 +169,26 @@ async def test_closing_twice_does_not_lend_a_connection_twice(connections: Conne
         assert server.connections == 2
 
 
+async def test_a_whole_answer_that_nobody_read_does_not_silence_the_next_one(connections: Connections) -> None:
+    # One byte more than may wait for a reader: with it the connection stops reading, and the answer is whole.
+    large = b"HTTP/1.1 200 OK\r\ncontent-length: 262145\r\n\r\n" + bytes(262_145)
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(large)
+        await for_ever(peer)
+
+    async with serving(behave) as server:
+        unread = await ask(connections, server.url)
+        async with asyncio.timeout(5):
+            while not unread.complete:
+                await asyncio.sleep(0.01)
+        unread.close()
+        async with asyncio.timeout(5):
+            assert await whole(await ask(connections, server.url)) == b"hello"
+        assert server.connections == 1
+
+
 async def test_an_interim_answer_is_passed_over(connections: Connections) -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()

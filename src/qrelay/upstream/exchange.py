@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """No exchange: until the next one, anything that arrives is a fault."""
         self._exchange = None
+        self.resume()  # a whole answer that nobody read may have stopped it, and the next one would never come
         self._idle_since = self._loop.time()
 
     def abort(self) -> None:
