@@ -60,12 +60,20 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[
         untyped = msgspec.json.decode(body)
         if not isinstance(untyped, dict):
             raise invalid("The request body is not a JSON object.")
+        _round(untyped)  # pyright: ignore[reportUnknownArgumentType]: as below
         forgive(untyped)  # pyright: ignore[reportUnknownArgumentType]: a JSON object's keys are strings
         return decoder.decode(msgspec.json.encode(untyped))
     except msgspec.ValidationError as error:
         raise _wrong(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from None
+
+
+def _round(request: dict[str, Any]) -> None:
+    """`16.0` is an integer to JSON, and how some languages write 16."""
+    for name, value in request.items():
+        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            request[name] = int(value)
 
 
 def invalid(message: str, param: str | None = None) -> RelayError:

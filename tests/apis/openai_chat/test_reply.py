@@ -47,13 +47,13 @@ def whole(events: Sequence[Event], **members: Any) -> Any:
 def test_a_text_on_the_wire() -> None:
     events = [TextDelta("Hé"), TextDelta("y\n"), END]
     assert streamed(ask(stream=True), events).decode() == snapshot("""\
-data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","system_fingerprint":null,"choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}
+data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}
 
-data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","system_fingerprint":null,"choices":[{"index":0,"delta":{"content":"Hé"},"logprobs":null,"finish_reason":null}]}
+data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"content":"Hé"},"logprobs":null,"finish_reason":null}]}
 
-data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","system_fingerprint":null,"choices":[{"index":0,"delta":{"content":"y\\n"},"logprobs":null,"finish_reason":null}]}
+data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{"content":"y\\n"},"logprobs":null,"finish_reason":null}]}
 
-data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","system_fingerprint":null,"choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
+data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":1700000000,"model":"claude-sonnet-4-5","choices":[{"index":0,"delta":{},"logprobs":null,"finish_reason":"stop"}]}
 
 data: [DONE]
 
@@ -67,7 +67,6 @@ def test_the_same_text_whole() -> None:
             "object": "chat.completion",
             "created": 1700000000,
             "model": "claude-sonnet-4-5",
-            "system_fingerprint": None,
             "choices": [
                 {
                     "index": 0,

@@ -82,7 +82,6 @@ class Writer:
             envelope.created,
             _encode(envelope.model),
         )
-        self._head += b'"system_fingerprint":null,'
         self._tail = b',"usage":null}\n\n' if envelope.include_usage else b"}\n\n"
         self._open = self._head + b'"choices":[{"index":0,"delta":{'
         self._shut = b'},"logprobs":null,"finish_reason":null}]' + self._tail
@@ -214,7 +213,6 @@ def whole(envelope: Envelope, completion: Completion) -> bytes:
             "object": "chat.completion",
             "created": envelope.created,
             "model": envelope.model,
-            "system_fingerprint": None,
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": reason}],
             "usage": _usage(completion.usage),
         }

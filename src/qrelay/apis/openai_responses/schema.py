@@ -157,8 +157,6 @@ class Told(Struct):
 
     input: Raw = Raw()
     instructions: Raw = Raw()
-    max_output_tokens: Raw = Raw()
-    max_tool_calls: Raw = Raw()
     metadata: Raw = Raw()
     previous_response_id: Raw = Raw()
     prompt_cache_key: Raw = Raw()
@@ -169,7 +167,6 @@ class Told(Struct):
     text: Raw = Raw()
     tool_choice: Raw = Raw()
     tools: list[Raw] | None = None
-    top_logprobs: Raw = Raw()
     top_p: Raw = Raw()
     truncation: Raw = Raw()
     user: Raw = Raw()

@@ -1,4 +1,4 @@
-"""Half a surrogate pair, left by a client that cut a text inside an emoji, breaks no request of any API."""
+"""What all three APIs forgive: half a surrogate pair (a text cut inside an emoji), whole numbers written as 16.0."""
 
 import json
 from typing import Any
@@ -10,6 +10,7 @@ from qrelay.apis.dialect import Dialect
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import RESPONSES
 from qrelay.conversation import ToolUse
+from qrelay.errors import RelayError
 from tests.apis.loopback import STAMP
 
 CUT = "Good \ud83d"
@@ -45,3 +46,24 @@ def test_an_argument_stays_in_its_place() -> None:
     assert isinstance(use, ToolUse)
     assert json.loads(bytes(use.input)) == {"text": "Good \ufffd"}
     assert call.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("dialect", "members"),
+    [
+        (MESSAGES, {"max_tokens": 16.0, "messages": [{"role": "user", "content": "hi"}]}),
+        (CHAT, {"max_tokens": 16.0, "n": 1.0, "messages": [{"role": "user", "content": "hi"}]}),
+        (RESPONSES, {"max_output_tokens": 16.0, "top_logprobs": 0.0, "input": "hi"}),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_whole_number_with_a_point_is_one(dialect: Dialect, members: dict[str, Any]) -> None:
+    call = dialect.read(json.dumps({"model": "m"} | members).encode(), STAMP)
+    assert call.conversation.max_tokens == 16
+    assert b"16.0" not in call.writer().start()
+
+
+def test_half_a_token_is_none() -> None:
+    with pytest.raises(RelayError) as caught:
+        CHAT.read(b'{"model":"m","max_tokens":1.5,"messages":[{"role":"user","content":"hi"}]}', STAMP)
+    assert caught.value.param == "max_tokens"
