@@ -1,7 +1,6 @@
 """The use case: a conversation, an account, a reply. It introduces the account room to the upstream room.
 
     Gateway.converse(conversation) -> Reply     waits for the first event; what fails before it raises RelayError
-    Reply.head, Reply.next()                    events as they come, the last one Finish; RelayError if it breaks
 
 Everything that may be tried again (a token that has just died) happens in `converse`, before a byte reaches the client.
 """
@@ -12,8 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import structlog
 
@@ -21,11 +19,11 @@ from qrelay.accounts.pool import Lease, Pool
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.events import Event, Finish
 from qrelay.limits import Limiter
+from qrelay.reply import Flow, Reply, Served
 from qrelay.tokens import count_conversation, count_text
 from qrelay.upstream.catalog import Catalog
-from qrelay.upstream.client import Answer, UpstreamClient
+from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
 from qrelay.upstream.models import STATIC, Model
 from qrelay.upstream.quota import Known, Quotas
@@ -62,86 +60,6 @@ class Addresses(NamedTuple):
     origin: str = "CLI"
     tail: TailPolicy = "auto"
     limits: Limits = Limits()
-
-
-class Served(NamedTuple):
-    """What served a reply, for headers and logs. `attempts`: the accounts called, the last one answered."""
-
-    attempts: tuple[str, ...]
-    model: str
-    ignored: tuple[str, ...]
-    adjustments: tuple[str, ...]
-    upstream_request_id: str
-
-
-class _Flow:
-    """One answer being read: bytes to events, within the caller's limits. `ended` once Finish has been returned."""
-
-    def __init__(self, answer: Answer, reader: ReplyReader, limiter: Limiter) -> None:
-        self._answer = answer
-        self._reader = reader
-        self._limiter = limiter
-        self._failure: RelayError | None = None
-        self.ended = False
-
-    async def next(self) -> list[Event]:
-        """The events of the next bytes, maybe none. What came before a failure is returned first, then it is raised."""
-        if self._failure is not None:
-            raise self._failure
-        data = await self._answer.read()
-        events = self._limiter.feed(self._reader.feed(data)) if data else []
-        self._failure = self._reader.failure
-        reached = self._limiter.reached
-        if reached is None and self._failure is None and self._answer.ended:
-            try:
-                events += self._limiter.feed(self._reader.close(framed=self._answer.framed))
-                self.ended = True
-            except RelayError as error:
-                self._failure = error
-            reached = self._limiter.reached
-        if reached is not None:
-            self._failure = None  # it came after the caller's limit
-            self.ended = True
-            events.append(Finish(reached.stop_reason, self._reader.usage(), reached.stop_sequence))
-        if self._failure is not None and not events:
-            raise self._failure
-        return events
-
-    def close(self) -> None:
-        """Give the connection back; before the end of the answer, cancel the call upstream."""
-        self._answer.close()
-
-
-class Reply:
-    """A reply under way. Close it in any case; until Finish was read, closing cancels the call upstream."""
-
-    def __init__(self, lease: Lease, flow: _Flow, head: list[Event], served: Served) -> None:
-        self.head = head
-        self.served = served
-        self._lease = lease
-        self._flow = flow
-
-    async def next(self) -> list[Event]:
-        """The events of the next bytes, maybe none; not to be called once `ended`. Raises RelayError if it breaks."""
-        return await self._flow.next()
-
-    @property
-    def ended(self) -> bool:
-        """Finish has been read."""
-        return self._flow.ended
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, RelayError):
-            self._lease.failed(error)
-        elif self._flow.ended:
-            self._lease.succeeded()
-        self._flow.close()
-        self._lease.release()
 
 
 class Gateway:
@@ -269,11 +187,11 @@ class Gateway:
             self._signatures.remember,
         )
         first_event = self._client.timeouts.first_event
-        flow: _Flow | None = None
+        flow: Flow | None = None
         try:
             async with asyncio.timeout(first_event):
                 answer = await self._client.converse(credential, endpoint, payload.body)
-                flow = _Flow(answer, reader, Limiter(conversation, count_text))
+                flow = Flow(answer, reader, Limiter(conversation, count_text), len(payload.body))
                 head = await flow.next()
                 while not head:
                     head = await flow.next()
@@ -288,7 +206,7 @@ class Gateway:
                 ) from None
             if isinstance(error, RelayError):
                 self.attempts[error.code] += 1
-                raise self._with_sizes(error, conversation, model) from None
+                raise await _with_sizes(error, conversation, model) from None
             raise
         self.attempts["ok"] += 1
         served = Served(tuple(attempts), model.id, payload.ignored, payload.adjustments, answer.request_id)
@@ -304,12 +222,13 @@ class Gateway:
         addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
         return to_payload(conversation, addressing, self._signatures.known, self._addresses.limits)
 
-    @staticmethod
-    def _with_sizes(error: RelayError, conversation: Conversation, model: Model) -> RelayError:
-        """Clients compact when they read how far over the window they are; the service doesn't say."""
-        if error.code is ErrorCode.context_too_long and error.tokens is None:
-            error.tokens = (max(count_conversation(conversation), model.window + 1), model.window)
-        return error
+
+async def _with_sizes(error: RelayError, conversation: Conversation, model: Model) -> RelayError:
+    """Clients compact when they read how far over the window they are; the service doesn't say."""
+    if error.code is ErrorCode.context_too_long and error.tokens is None:
+        counted = await asyncio.to_thread(count_conversation, conversation)
+        error.tokens = (max(counted, model.window + 1), model.window)
+    return error
 
 
 def _affinity(conversation: Conversation) -> str:

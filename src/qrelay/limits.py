@@ -3,7 +3,8 @@
 Pure: events in, fewer events out. `Limiter.reached` says that the reply is over before the service ended it; whoever
 drives it then adds Finish and stops reading. No text is changed but by being cut off where the caller asked.
 
-    stop sequences     across deltas: an end of text that could begin one is held back until the next event shows
+    stop sequences     across deltas: an end of text that could begin one is held back until the next event shows, and
+                       is not told if the reply breaks before
     max_tokens         counted by `count`, at most a few times a reply; a tool's input is never cut in the middle
     one tool use       the second one is not begun
 """

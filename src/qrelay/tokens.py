@@ -3,7 +3,8 @@
 No vocabulary of today's Claude models is published. cl100k_base comes near them: as many tokens for English and code,
 and, unlike its successor, about as many for Chinese (docs/decisions/0007). It is packaged, nothing is fetched.
 
-Counting is never on the way to a first byte. Agents send their whole history again with every turn, so the count of a
+Counting is never on the way to a first byte; what is not quickly counted is counted in a thread (tiktoken lets others
+run meanwhile). Agents send their whole history again with every turn, so the count of a
 longer text is remembered by its digest.
 """
 
@@ -37,6 +38,7 @@ _PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]"
     r"|\s+(?!\S)|\s"
 )
+_QUICK_BYTES = 50_000
 _REMEMBERED = 20_000
 _SHORT = 64
 _remembered: OrderedDict[bytes, int] = OrderedDict()
@@ -53,6 +55,11 @@ def _encoding() -> tiktoken.Encoding:
         ranks[data[position + 1 : end]] = len(ranks)
         position = end
     return tiktoken.Encoding("cl100k_base", pat_str=_PATTERN, mergeable_ranks=ranks, special_tokens={})
+
+
+def is_quick(size: int) -> bool:
+    """Whether so many bytes of text are counted in a few milliseconds. The first count of a process never is."""
+    return size <= _QUICK_BYTES and _encoding.cache_info().currsize > 0
 
 
 def count_text(text: str) -> int:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from qrelay.completion import fold
 from qrelay.conversation import Reasoning, RedactedReasoning
-from qrelay.errors import ErrorCode, RelayError
+from qrelay.errors import ErrorCode
 from qrelay.events import (
     Event,
     Finish,
@@ -38,11 +38,9 @@ def outcome(pieces: Iterable[bytes], *, framed: bool = True) -> Outcome:
     events: list[Event] = []
     for piece in pieces:
         events += reader.feed(piece)
-    try:
-        events += reader.close(framed=framed)
-    except RelayError as error:
-        return Outcome(events, (error.code, error.message), vouched)
-    return Outcome(events, None, vouched)
+    events += reader.close(framed=framed)
+    failure = reader.failure
+    return Outcome(events, (failure.code, failure.message) if failure is not None else None, vouched)
 
 
 def check_grammar(events: list[Event], *, finished: bool) -> None:

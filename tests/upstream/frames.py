@@ -55,8 +55,10 @@ def read(
 ) -> list[Event]:
     """All events of a reply. Raises the RelayError it ends with, if it does."""
     reader = ReplyReader(estimate, original, tail, signed)
-    events = reader.feed(b"".join(frames))
-    return [*events, *reader.close(framed=framed)]
+    events = reader.feed(b"".join(frames)) + reader.close(framed=framed)
+    if reader.failure is not None:
+        raise reader.failure
+    return events
 
 
 def read_until_failure(*frames: bytes) -> tuple[list[Event], ReplyReader]:

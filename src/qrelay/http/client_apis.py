@@ -19,11 +19,12 @@ from qrelay.apis.dialect import Call, Dialect, ReplyWriter, Stamp
 from qrelay.completion import fold
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import Event, Finish
-from qrelay.gateway import Gateway, Reply, Served
+from qrelay.gateway import Gateway
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
 from qrelay.http.traffic import Traffic
 from qrelay.logs import RequestLine, log_request
+from qrelay.reply import Reply, Served
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -27,6 +27,7 @@ from qrelay.events import (
     RedactedReasoning,
     Reference,
     References,
+    StopReason,
     TextDelta,
     ToolInputDelta,
     ToolUseEnd,
@@ -56,7 +57,7 @@ _SMALLER = "Try again; ask for large files to be written in smaller pieces."
 
 
 class ReplyReader:
-    """Reads one reply. After `failure` is set, `feed` returns nothing more; events before it are returned normally.
+    """Reads one reply. After `failure` is set there are no more events; those before it are returned normally.
 
     `original` maps the service's tool names to the client's; `signed` is told each piece of reasoning the service
     vouches for, as (text, signature); redacted reasoning as ("", data).
@@ -106,15 +107,24 @@ class ReplyReader:
         return out
 
     def close(self, *, framed: bool) -> list[Event]:
-        """Say that the answer ended; the last event is Finish. Raises RelayError if that is no end of a reply.
+        """Say that the answer ended. The last event is Finish, unless that was no end of a reply: `failure` says why.
 
         `framed`: HTTP itself said that the body is complete (a length or a last chunk), not just a closed connection.
         """
         if self.failure is not None:
-            raise self.failure
-        self._decoder.close()
+            return []
+        try:
+            stop_reason = self._stop_reason(framed=framed)
+        except RelayError as error:
+            self.failure = error  # what is withheld stays so: a reference could have followed
+            return []
         out: list[Event] = []
         self._release(out)
+        return [*out, Finish(stop_reason, self.usage())]
+
+    def _stop_reason(self, *, framed: bool) -> StopReason:
+        """Raises RelayError if what has come is no whole reply."""
+        self._decoder.close()
         if self._tool_id is not None:
             raise RelayError(
                 ErrorCode.upstream_protocol,
@@ -129,8 +139,12 @@ class ReplyReader:
             raise RelayError(
                 ErrorCode.upstream_protocol, "The upstream's answer was cut: its closing events are missing."
             )
-        out.append(Finish(tail.stop_reason(len(self._ended_tools)), self.usage()))
-        return out
+        return tail.stop_reason(len(self._ended_tools))
+
+    @property
+    def counted(self) -> bool:
+        """Whether the service has counted the tokens, so that `close` and `usage` need not."""
+        return self._tail.counted
 
     def usage(self) -> Usage:
         """What is known of the reply's cost so far; the service's numbers come with its end."""

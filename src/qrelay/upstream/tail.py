@@ -99,20 +99,12 @@ class Tail:
 
     def usage(self, output: Callable[[], str]) -> Usage:
         """What the reply cost, as far as is known by now. `output` gives all that it said."""
-        counted = self._counted
-        cached_read = _count(counted.cacheReadInputTokens) or 0
-        cached_write = _count(counted.cacheWriteInputTokens) or 0
-        cached = cached_read + cached_write
-        told_input, told_output = _count(counted.uncachedInputTokens), _count(counted.outputTokens)
-        total = _count(counted.totalTokens)
-        if total is not None:
-            if told_output is None and told_input is not None:
-                told_output = max(0, total - cached - told_input)
-            elif told_input is None and told_output is not None:
-                told_input = max(0, total - cached - told_output)
+        cached_read, cached_write = self._cached()
+        told_input, told_output = self._told_counts()
         output_tokens = told_output if told_output is not None else self._estimate.output_tokens(output())
+        prompt = self._prompt(output_tokens) - cached_read - cached_write if told_input is None else told_input
         return Usage(
-            input_tokens=told_input if told_input is not None else max(0, self._prompt(output_tokens) - cached),
+            input_tokens=max(0, prompt),
             output_tokens=output_tokens,
             cache_read_tokens=cached_read,
             cache_write_tokens=cached_write,
@@ -120,6 +112,27 @@ class Tail:
             credits=self._credits,
             context_percentage=self._percentage,
         )
+
+    @property
+    def counted(self) -> bool:
+        """Whether the service has counted, so that `usage` does not."""
+        return None not in self._told_counts()
+
+    def _cached(self) -> tuple[int, int]:
+        """Tokens of the prompt that came from the cache, and that went there."""
+        return _count(self._counted.cacheReadInputTokens) or 0, _count(self._counted.cacheWriteInputTokens) or 0
+
+    def _told_counts(self) -> tuple[int | None, int | None]:
+        """The service's counts of the uncached prompt and of the reply, as it says them or as its total does."""
+        told_input, told_output = _count(self._counted.uncachedInputTokens), _count(self._counted.outputTokens)
+        total = _count(self._counted.totalTokens)
+        if total is not None:
+            left = total - sum(self._cached())
+            if told_output is None and told_input is not None:
+                told_output = max(0, left - told_input)
+            elif told_input is None and told_output is not None:
+                told_input = max(0, left - told_output)
+        return told_input, told_output
 
     def _prompt(self, output_tokens: int) -> int:
         """The whole prompt's size, estimated."""
