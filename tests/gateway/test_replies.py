@@ -11,10 +11,13 @@ import pytest
 from anthropic.types import Message, RawMessageStreamEvent
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
+from starlette.types import Message as Sent
 
+from qrelay.http.app import build_app
 from qrelay.simulator.named import CHINESE, EMOJI
+from qrelay.simulator.server import Simulator
 from tests.apis import captures
-from tests.gateway.conftest import Bench, bench
+from tests.gateway.conftest import Bench, bench, settings_for
 from tests.gateway.sse import events, text_of
 
 pytestmark = pytest.mark.anyio
@@ -175,6 +178,33 @@ async def test_silence_is_filled_with_pings(tmp_path: Path) -> None:
         relay.sim.next("silence", times=2)
         assert "event: ping" in (await relay.messages(stream=True)).text
         assert "\n: ping" in (await relay.chat(stream=True)).text
+
+
+async def test_a_ping_on_its_way_to_a_slow_client_goes_before_the_end(tmp_path: Path) -> None:
+    sent: list[Sent] = []
+    body = b'{"model":"claude-sonnet-4-5","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+    asked: list[Sent] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Sent:
+        if not asked:
+            await asyncio.Event().wait()
+        return asked.pop()
+
+    async def send(message: Sent) -> None:
+        if b"event: ping" in message.get("body", b""):
+            await asyncio.sleep(1)  # longer than the service is silent: by then the reply has ended
+        sent.append(message)
+
+    async with Simulator.serve() as sim:
+        app = build_app(settings_for(sim, tmp_path / "home", ping_seconds=0.1, silence_timeout_seconds=0.5))
+        async with app.opened():
+            sim.next("silence")
+            path, headers = "/v1/messages", [(b"host", b"localhost")]
+            await app({"type": "http", "method": "POST", "path": path, "headers": headers}, receive, send)
+    bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
+    assert any(b"event: ping" in body for body in bodies)
+    assert b"event: error" in bodies[-1]
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(bodies) - 1) + [False]
 
 
 COUNTS = captures.of("/v1/messages/count_tokens")

@@ -262,6 +262,8 @@ class _Exchange:
     async def _end(self, data: bytes) -> None:
         self.stop_pings()
         self.ended = True
+        if self._pings:  # one may be on its way to a slow client, and nothing comes after the end
+            await asyncio.wait(self._pings)
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     def stop_pings(self) -> None:
