@@ -29,6 +29,10 @@ class Skip(Exception):  # noqa: N818 - an outcome of a case
     """There is nothing to try yet."""
 
 
+SUITES_MODELS = ("gpt-6-astra", "model_id")
+"""What the SDKs' own tests call a model."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A running `qrelay demo` or `qrelay simulate`."""
@@ -136,7 +140,13 @@ def _qrelay(command: str, probe: str | None) -> Generator[Server]:
         port = taken.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="qrelay-clients-") as name:
         log = Path(name) / "log"
-        env = {"PATH": os.environ["PATH"], "HOME": name, "QRELAY_HOME": str(Path(name) / "state"), "LANG": "C.UTF-8"}
+        env = {
+            "PATH": os.environ["PATH"],
+            "HOME": name,
+            "LANG": "C.UTF-8",
+            "QRELAY_HOME": str(Path(name) / "state"),
+            "QRELAY_MODEL_ALIASES": ",".join(f"{model}=claude-sonnet-5" for model in SUITES_MODELS),
+        }
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [ROOT / ".venv" / "bin" / "qrelay", command, "--port", str(port)],

@@ -1,5 +1,7 @@
 """`make clients`: programs that people use, run headless against `qrelay demo`, and AWS's own against the simulator.
 
+And suites that others wrote (`suites.py`), against `qrelay demo` too.
+
     python tests/clients/run.py [NAME…]       names from the table below, or beginnings of them
     python tests/clients/run.py --list
 
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import agents
 import aws
+import suites
 from install import npm_missing
 from room import Failure, Room, Server, Skip, demo, simulator
 
@@ -44,6 +47,10 @@ CASES = (
     Case("opencode-chat", "demo", agents.opencode_chat),
     Case("opencode-responses", "demo", agents.opencode_responses),
     Case("codex", "demo", agents.codex),
+    Case("suite-openai-python", "demo", suites.openai_python),
+    Case("suite-anthropic-python", "demo", suites.anthropic_python),
+    Case("suite-openresponses", "demo", suites.openresponses),
+    Case("suite-schemathesis", "demo", suites.schemathesis),
     Case("aws-streaming", "simulate", aws.streaming),
     Case("aws-control", "simulate", aws.control),
     Case("aws-oidc", "simulate", aws.oidc),
