@@ -6,9 +6,12 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from qrelay.accounts.account import AccountChanges
+from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.refresher import Refresher
 from qrelay.errors import ErrorCode, RelayError
 from tests.accounts.conftest import Process, Start
 from tests.accounts.token_server import TokenServer, refusal
@@ -343,6 +346,23 @@ async def test_tokens_are_refreshed_ahead_of_their_end(process: Process, tokens:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert tokens.calls == 2
+
+
+async def test_a_refresh_that_breaks_does_not_end_the_refreshing_ahead(process: Process, tokens: TokenServer) -> None:
+    await process.account(tokens.knows("first"))
+    async with aiohttp.ClientSession() as session:
+        pass
+    refresher = Refresher(process.store, TokenClient(session))  # a session that is closed: a fault nobody thought of
+    task = asyncio.create_task(refresher.keep_fresh(60, 600))
+    async with asyncio.timeout(5):
+        while not refresher.outcomes:  # noqa: ASYNC110 -- a refresh in the background tells nobody
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    assert refresher.outcomes == {ErrorCode.internal: 1}
+    assert not task.done()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_short_lived_token_is_not_refreshed_all_the_time(process: Process, tokens: TokenServer) -> None:

@@ -19,7 +19,6 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, assert_never
 
 import structlog
@@ -146,12 +145,15 @@ class Refresher:
 
     async def _past(self, account: Account, *, refused: bool = False) -> Account:
         """The account with tokens newer than these: by joining the refresh under way, or by starting one."""
+        return await asyncio.shield(self._flight(account, refused=refused))
+
+    def _flight(self, account: Account, *, refused: bool = False) -> asyncio.Task[Account]:
         flight = self._flights.get(account.id)
         if flight is None:
             flight = asyncio.create_task(self._refresh(account.id, account.generation, refused=refused))
             self._flights[account.id] = flight
             flight.add_done_callback(lambda done: self._landed(account.id, done))
-        return await asyncio.shield(flight)
+        return flight
 
     def _landed(self, account_id: str, flight: asyncio.Task[Account]) -> None:
         self._flights.pop(account_id, None)
@@ -179,8 +181,7 @@ class Refresher:
 
     async def _ahead(self, account: Account, room: asyncio.Semaphore) -> None:
         async with room:
-            with suppress(RelayError):  # told by `_landed`; the next check tries again
-                await self._past(account)
+            await asyncio.wait({self._flight(account)})  # how it went is `_landed`'s; the next check tries again
 
     async def _refresh(self, account_id: str, generation: int, *, refused: bool) -> Account:
         """One flight. It runs to its end whoever waits for it."""
