@@ -1,5 +1,6 @@
 """Who may do what, against the running gateway."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ async def test_without_keys_every_key_is_let_in(relay: Bench) -> None:
         {"origin": "https://evil.example"},
         {"origin": "null"},
         {"host": "127.0.0.1.evil.example"},
+        {"host": "127.0.0.1:80, evil.example"},
     ],
 )
 async def test_without_keys_foreign_pages_and_names_are_refused(relay: Bench, headers: dict[str, str]) -> None:
@@ -36,6 +38,22 @@ async def test_without_keys_foreign_pages_and_names_are_refused(relay: Bench, he
     assert (answer.status_code, answer.json()["error"]["type"]) == (403, "permission_error")
     assert (await relay.http.get("/v1/models", headers=headers)).status_code == 403
     assert not relay.sim.chats
+
+
+@pytest.mark.parametrize("name", ["host", "origin"])
+async def test_two_names_are_none(relay: Bench, name: str) -> None:
+    """Whoever reads the other one of two would be told something else."""
+    own = relay.http.base_url.netloc.decode()
+    mine, foreign = (own, "evil.example") if name == "host" else (f"http://{own}", "https://evil.example")
+    for both in ((mine, foreign), (foreign, mine)):
+        for path in ("/v1/models", "/v2/accounts"):
+            said = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for value in both), "connection: close"]
+            said += [f"host: {own}"] if name == "origin" else []
+            reader, writer = await asyncio.open_connection(*own.split(":"))
+            writer.write("\r\n".join([*said, "", ""]).encode())
+            assert (await reader.readline()).split()[1] == b"403"
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_with_keys_one_of_them_is_needed(tmp_path: Path) -> None:
@@ -151,3 +169,11 @@ async def test_an_upstream_that_is_not_there(tmp_path: Path) -> None:
     async with bench(tmp_path / "home", api_endpoint="http://127.0.0.1:9") as relay:
         answer: httpx.Response = await relay.http.post(CHAT, json=BODY)
         assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unreachable")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/v1/messages", "/messages/count_tokens", "/v1/messages/batches"])
+async def test_a_route_of_messages_that_nobody_has_answers_in_its_shape(relay: Bench, path: str) -> None:
+    answer = await relay.http.put(path, json={})
+    assert answer.status_code in {404, 405}
+    assert answer.json()["type"] == "error"
+    assert answer.json()["request_id"] == answer.headers["request-id"]
