@@ -60,9 +60,9 @@ def _asked(scope: Scope) -> _Asked:
     through_proxy = False
     for name, value in scope["headers"]:
         if name == b"host":
-            host = value.decode("latin-1")
+            host = _joined(host, value)
         elif name == b"origin":
-            origin = value.decode("latin-1")
+            origin = _joined(origin, value)
         elif name == b"authorization":
             authorization = value.decode("latin-1")
         elif name == b"x-api-key":
@@ -72,6 +72,12 @@ def _asked(scope: Scope) -> _Asked:
     scheme, _, token = authorization.strip().partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
     return _Asked(host, origin, bearer, api_key, through_proxy)
+
+
+def _joined(before: str, value: bytes) -> str:
+    """Two of what there may be one of are no name of ours: who sends both means somebody to read the other one."""
+    text = value.decode("latin-1")
+    return f"{before}, {text}" if before else text
 
 
 def _digest(secret: str) -> bytes:
@@ -183,10 +189,13 @@ def _host_name_of(host: str) -> str:
 
 
 def _hostname(url: str) -> str:
+    """The name in an address, "" where it is none: `localhost:80, evil.example` has no number for a port."""
     try:
-        return urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
         return ""
+    return parts.hostname or ""
 
 
 def _same_origin(asked: _Asked) -> bool:
