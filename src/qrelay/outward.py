@@ -6,12 +6,16 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 import aiohttp
 
+from qrelay import __version__
 from qrelay.trust import trusting
+
+USER_AGENT: Final = f"qrelay/{__version__}"
+"""Who calls: every call outwards says it."""
 
 ProxyFor: TypeAlias = Callable[[str], str | None]
 """The proxy that a call to this address goes through, None for none."""
@@ -24,7 +28,10 @@ async def connections(trust: Path | None = None, *, verify: bool = True) -> Asyn
     if verify and trust is not None:
         tls = trusting(trust)
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=tls)
-    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+    headers = {"user-agent": USER_AGENT}
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
+    ) as session:
         yield session
 
 

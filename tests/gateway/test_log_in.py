@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qrelay.outward import USER_AGENT
 from qrelay.simulator.server import Simulator
 from qrelay.simulator.service import AccountKind
 from tests.gateway.conftest import Bench, bench, serving, settings_for
@@ -96,6 +97,8 @@ async def test_a_builder_id_logs_in_and_serves(empty: Bench) -> None:
     assert asked(empty, "StartDeviceAuthorization")[0]["startUrl"] == "https://view.awsapps.com/start"
     assert (await empty.messages()).status_code == 200
     assert (await empty.http.post(f"/v2/accounts/{account['id']}/refresh")).json()["last_refresh_status"] == "success"
+    to_the_service = [request for request in empty.sim.requests if request.path != "/device"]
+    assert {request.headers["user-agent"] for request in to_the_service} == {USER_AGENT}
 
 
 async def test_an_empty_body_is_a_builder_id(empty: Bench) -> None:

@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 
-from qrelay import __version__
 from qrelay.accounts.environment import adopt_environment_account
 from qrelay.accounts.importing.found import take_found
 from qrelay.accounts.oidc import TokenClient
@@ -54,7 +53,7 @@ from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import is_management, refusal
 from qrelay.http.traffic import Traffic
 from qrelay.login import LogIns
-from qrelay.outward import connections, proxy_for
+from qrelay.outward import USER_AGENT, connections, proxy_for
 from qrelay.settings import Settings
 from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
@@ -62,8 +61,6 @@ from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import all_endpoints
 from qrelay.upstream.http1 import Connections
 from qrelay.upstream.request import Limits
-
-USER_AGENT = f"qrelay/{__version__}"
 
 DIALECTS: dict[str, Dialect] = {
     "/messages": MESSAGES,
