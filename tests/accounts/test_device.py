@@ -222,6 +222,18 @@ async def test_it_can_be_stopped() -> None:
     assert "token" not in server.asked
 
 
+async def test_a_code_is_not_asked_about_after_its_time() -> None:
+    server = Told(
+        device_authorization=[told(CODE | {"expiresIn": 1, "interval": 1})],
+        token=[refused(400, "authorization_pending")],
+    )
+    async with server.serving() as tokens:
+        log_in = await device.begin(tokens, SEAT, None, timeout_seconds=300)
+        with pytest.raises(RelayError) as raised:
+            await log_in.wait(asyncio.Event())
+    assert (raised.value.code, "expired" in raised.value.message) == (ErrorCode.login_failed, True)
+
+
 async def test_a_known_client_is_used_and_a_forgotten_one_replaced() -> None:
     known = Registration(client_id="known", client_secret="s")
     server = Told()

@@ -23,6 +23,7 @@ from qrelay.errors import ErrorCode, RelayError
 
 PlaceKind: TypeAlias = Literal["builder_id", "identity_center"]
 
+_EXPIRED: Final = "The code has expired before anybody approved it."
 _SLOWER: Final = 5.0  # RFC 8628 §3.5: what a slow_down adds to the interval, for good
 _LONGEST_PAUSE: Final = 30.0
 _PORTAL: Final = re.compile(
@@ -97,7 +98,7 @@ class DeviceLogIn:
         """
         interval = pause = self.code.interval
         trouble = ""
-        while (left := self._begun + self._timeout - self._loop.time()) > 0:
+        while (left := self.remaining) > 0:
             if await _is_set_within(stop, min(pause, left)):
                 raise RelayError(ErrorCode.login_failed, "The server has ended before the log-in was approved.")
             if left < pause:
@@ -117,9 +118,11 @@ class DeviceLogIn:
                 case Refusal(error="access_denied"):
                     raise RelayError(ErrorCode.login_failed, "The log-in was denied on its page.")
                 case Refusal(error="expired_token"):
-                    raise RelayError(ErrorCode.login_failed, "The code has expired before anybody approved it.")
+                    raise RelayError(ErrorCode.login_failed, _EXPIRED)
                 case Refusal():
                     raise RelayError(ErrorCode.login_failed, f"The log-in was refused: {answer.message}")
+        if self.code.expires_in < self._timeout:  # not every service says so
+            raise RelayError(ErrorCode.login_failed, _EXPIRED)
         raise RelayError(
             ErrorCode.login_timeout, f"Nobody has approved the log-in within {self._timeout:g} s.{trouble}"
         )
