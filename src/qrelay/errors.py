@@ -147,7 +147,7 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ),
     ErrorCode.upstream_unreachable: Row(
         502, 502, "api_error", "server_error", "upstream_unreachable", True,
-        "Check the network and QRELAY_API_ENDPOINT.",
+        "Check the network, QRELAY_PROXY, QRELAY_API_ENDPOINT and QRELAY_TOKEN_ENDPOINT.",
     ),
     ErrorCode.upstream_timeout: Row(
         504, 504, "timeout_error", "server_error", "upstream_timeout", True,
