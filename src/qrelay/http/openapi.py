@@ -40,6 +40,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v1/messages/count_tokens", "Count a request's tokens, an estimate", _MESSAGES),
         Operation("POST", "/v1/chat/completions", "OpenAI's Chat Completions API", _CHAT),
         Operation("POST", "/v1/responses", "OpenAI's Responses API", {"model": "claude-sonnet-4.5", "input": "Hello"}),
+        Operation("POST", "/v1/responses/compact", "Shorten a conversation", {"model": "claude-sonnet-4.5", "input": "Hello"}),
         Operation("GET", "/v1/responses/{id}", "A response that was kept"),
         Operation("DELETE", "/v1/responses/{id}", "Forget a response"),
         Operation("GET", "/v1/models", "The models there are, in the caller's shape"),
