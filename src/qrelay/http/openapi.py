@@ -31,6 +31,7 @@ class Operation(NamedTuple):
 
 
 _HELLO = [{"role": "user", "content": "Hello"}]
+_RESPONSES = {"model": "claude-sonnet-4.5", "input": "Hello"}
 _CHAT = {"model": "claude-sonnet-4.5", "messages": _HELLO}
 _MESSAGES = {"model": "claude-sonnet-4.5", "max_tokens": 1024, "messages": _HELLO}
 
@@ -39,8 +40,8 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v1/messages", "Anthropic's Messages API", _MESSAGES),
         Operation("POST", "/v1/messages/count_tokens", "Count a request's tokens, an estimate", _MESSAGES),
         Operation("POST", "/v1/chat/completions", "OpenAI's Chat Completions API", _CHAT),
-        Operation("POST", "/v1/responses", "OpenAI's Responses API", {"model": "claude-sonnet-4.5", "input": "Hello"}),
-        Operation("POST", "/v1/responses/compact", "Shorten a conversation", {"model": "claude-sonnet-4.5", "input": "Hello"}),
+        Operation("POST", "/v1/responses", "OpenAI's Responses API", _RESPONSES),
+        Operation("POST", "/v1/responses/compact", "Shorten a conversation", _RESPONSES),
         Operation("GET", "/v1/responses/{id}", "A response that was kept"),
         Operation("DELETE", "/v1/responses/{id}", "Forget a response"),
         Operation("GET", "/v1/models", "The models there are, in the caller's shape"),
