@@ -49,6 +49,7 @@ from qrelay.http import (
 )
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
+from qrelay.http.cors import origin_of, preflight, with_cors
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import is_management, refusal
 from qrelay.http.traffic import Traffic
@@ -93,11 +94,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            if self._opens_to_pages(scope) and (origin := _origin(scope)) and self._doors.allows_origin(origin):
+            if self._opens_to_pages(scope) and (origin := origin_of(scope)) and self._doors.allows_origin(origin):
                 if scope["method"] == "OPTIONS":
-                    await _preflight(origin, send)
+                    await preflight(origin, send)
                     return
-                send = _with_cors(origin, send)
+                send = with_cors(origin, send)
             if scope["method"] == "POST":
                 route = self._chat.get(_without_v1(scope["path"]))
                 if route is not None:
@@ -304,34 +305,3 @@ async def _stopped(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-
-
-# --- browsers that may call the client routes (QRELAY_CORS_ORIGINS) ---------------------------------------------------
-
-
-def _origin(scope: Scope) -> str | None:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
-
-
-def _cors_headers(origin: str) -> list[tuple[bytes, bytes]]:
-    return [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"origin")]
-
-
-async def _preflight(origin: str, send: Send) -> None:
-    headers = [
-        *_cors_headers(origin),
-        (b"access-control-allow-methods", b"GET, POST, DELETE"),
-        (b"access-control-allow-headers", b"*, authorization, x-api-key, content-type, anthropic-version"),
-        (b"access-control-max-age", b"600"),
-    ]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def _with_cors(origin: str, send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *_cors_headers(origin)]
-        await send(message)
-
-    return sending
