@@ -24,6 +24,7 @@ _LONE_SURROGATE = re.compile(
     rb"|.)",  # any other escape, so that the second half of `\\` never starts one
     re.DOTALL,
 )
+_SEND_JSON = "Send one JSON object, in UTF-8."
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
 
@@ -59,7 +60,7 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[
     try:
         untyped = msgspec.json.decode(body)
         if not isinstance(untyped, dict):
-            raise invalid("The request body is not a JSON object.")
+            raise invalid("The request body is not a JSON object.", remedy=_SEND_JSON)
         _round(untyped)  # pyright: ignore[reportUnknownArgumentType]: as below
         forgive(untyped)  # pyright: ignore[reportUnknownArgumentType]: a JSON object's keys are strings
         return decoder.decode(msgspec.json.encode(untyped))
@@ -76,14 +77,14 @@ def _round(request: dict[str, Any]) -> None:
             request[name] = int(value)
 
 
-def invalid(message: str, param: str | None = None) -> RelayError:
+def invalid(message: str, param: str | None = None, remedy: str | None = None) -> RelayError:
     """The fault of a request that reads well but says something we can't do, in the field `param`."""
-    return RelayError(ErrorCode.request_invalid, message, param=param)
+    return RelayError(ErrorCode.request_invalid, message, param=param, remedy=remedy)
 
 
 def _not_json(error: Exception) -> RelayError:
     reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-    return invalid(f"The request body is not valid JSON: {reason}.", None)
+    return invalid(f"The request body is not valid JSON: {reason}.", remedy=_SEND_JSON)
 
 
 def _wrong(told: str) -> RelayError:

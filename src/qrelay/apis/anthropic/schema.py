@@ -166,7 +166,7 @@ def decode(raw: bytes, decoder: msgspec.json.Decoder[Asked]) -> Asked:
         return body.decode(raw, decoder, _wrap_unknown)
     except RelayError as error:
         message, param = (text and re.sub(r"\[(\d+)\]", r".\1", text) for text in (error.message, error.param))
-        raise body.invalid(message or "", param) from None
+        raise body.invalid(message or "", param, error.remedy) from None
 
 
 def _wrap_unknown(request: dict[str, Any]) -> None:

@@ -25,7 +25,9 @@ def read(body: bytes, stamp: Stamp) -> Call:
     if not request.messages:
         raise invalid("There are no messages to answer.", "messages")
     if request.n is not None and request.n != 1:
-        raise invalid("This service gives one reply at a time: n can only be 1. Send the request again for more.", "n")
+        raise invalid(
+            "This service gives one reply at a time: n can only be 1.", "n", "Send the request again for more."
+        )
     ignored = Ignored()
     system, turns = messages.read(request.messages, ignored)
     specs, choice = tools.read(request, ignored)
