@@ -67,4 +67,5 @@ def text(error: RelayError, family: Family) -> str:
         )
     if not error.remedy:
         return error.message
-    return f"{error.message} {error.remedy}"
+    ended = error.message.endswith((".", "!", "?", ")"))  # what the service says may end in mid-air
+    return f"{error.message}{' ' if ended else '. '}{error.remedy}"
