@@ -131,7 +131,7 @@ check_for_update_on_startup = false
 enabled = false
 
 [model_providers.gateway]
-name = "gateway"
+name = "{name}"
 base_url = "{url}/v1"
 env_key = "GATEWAY_KEY"
 wire_api = "responses"
@@ -140,16 +140,36 @@ wire_api = "responses"
 
 def codex(room: Room) -> None:
     _need_responses(room)
+    _configure_codex(room, "gateway")
+    room.expect_marker(_codex(room, "exec", "Write the marker file using the shell."))
+
+
+def codex_compacts(room: Room) -> None:
+    """A provider called OpenAI is asked for the summary itself, by a `compaction_trigger`."""
+    _need_responses(room)
+    _configure_codex(room, "OpenAI")
+    _codex(room, "exec", "Remember the word slate.")
+    _codex(room, "exec", "resume", "--last", "-c", "model_auto_compact_token_limit=1", "Which word?")
+    sessions = "".join(path.read_text() for path in (room.home / ".codex" / "sessions").rglob("*.jsonl"))
+    compacted = [line for line in sessions.splitlines() if '"type":"compacted"' in line]
+    if not any('"type":"compaction"' in line and '"encrypted_content":"summary.' in line for line in compacted):
+        raise Failure(f"no compaction of ours in its session\n{sessions[-1500:]}")
+
+
+def _configure_codex(room: Room, name: str) -> None:
     (room.home / ".codex").mkdir()
-    config = _CODEX_CONFIG.format(model=MODEL, url=room.server.url)
+    config = _CODEX_CONFIG.format(model=MODEL, url=room.server.url, name=name)
     (room.home / ".codex" / "config.toml").write_text(config)
-    prompt = "Write the marker file using the shell."
-    command = [program("codex", CODEX), "exec", "--skip-git-repo-check", "--json", prompt]
-    outcome = room.run(command, {"GATEWAY_KEY": KEY})
+
+
+def _codex(room: Room, *words: str) -> Outcome:
+    *command, prompt = words
+    shown = ["--skip-git-repo-check", "--json"]
+    outcome = room.run([program("codex", CODEX), *command, *shown, prompt], {"GATEWAY_KEY": KEY})
     lines = [line for line in outcome.out.splitlines() if line.startswith("{")]
     if not lines or _object(lines[-1]).get("type") != "turn.completed":
         raise Failure(f"its last event is not turn.completed\n{outcome.out[-1500:]}")
-    room.expect_marker(outcome)
+    return outcome
 
 
 def _need_responses(room: Room) -> None:

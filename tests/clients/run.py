@@ -47,6 +47,7 @@ CASES = (
     Case("opencode-chat", "demo", agents.opencode_chat),
     Case("opencode-responses", "demo", agents.opencode_responses),
     Case("codex", "demo", agents.codex),
+    Case("codex-compacts", "demo", agents.codex_compacts),
     Case("suite-openai-python", "demo", suites.openai_python),
     Case("suite-anthropic-python", "demo", suites.anthropic_python),
     Case("suite-openresponses", "demo", suites.openresponses),
