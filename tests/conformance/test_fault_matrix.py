@@ -22,9 +22,10 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from qrelay.accounts.pool import Pool
-from qrelay.simulator.fault_scripts import FAULTS, closed_port
-from qrelay.simulator.faults import End, FaultServer, Fin
+from qrelay.simulator.fault_scripts import DRIBBLE, FAULTS, closed_port
+from qrelay.simulator.faults import End, FaultServer, Fin, Wait
 from qrelay.simulator.server import Simulator
+from tests.conformance import contract
 from tests.gateway.conftest import serving, settings_for
 from tests.gateway.sse import events
 
@@ -247,3 +248,27 @@ def test_a_fault_is_told_as_what_it_is_and_leaves_nothing(line: Line, fault: str
             assert (api, raised) == ("responses", "response.failed")
 
     watch.settle(may_stay=1 if isinstance(FAULTS.get(fault, [Fin()])[-1], End) else 0)
+
+
+SLOW = {"dribbled": DRIBBLE, "delayed": [Wait(0.1), *DRIBBLE[:1], Wait(0.1), *DRIBBLE[1:]]}
+CONTRACTS: dict[str, Callable[[str], None]] = {
+    "messages": contract.messages,
+    "chat": lambda body: contract.chat(body, usage_asked=False),
+    "responses": contract.responses,
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("api", BODIES)
+@pytest.mark.parametrize("how", SLOW)
+def test_slowness_is_no_fault(faulty: Line, how: str, api: str, stream: bool) -> None:
+    faulty.faults.scripts[:] = [SLOW[how]]
+    watch = Watch(faulty)
+    answer = faulty.http.post(PATHS[api], json=BODIES[api] | {"stream": stream})
+    assert answer.status_code == 200
+    if stream:
+        CONTRACTS[api](answer.text)
+        assert all(word in answer.text for word in ("Hello", " wörld", " 👋"))
+    else:
+        assert "Hello wörld 👋" in answer.text
+    watch.settle(may_stay=1)

@@ -15,8 +15,7 @@ from qrelay.simulator.scenario import Scenario, Tail, text
 from tests.conformance import contract
 from tests.conformance.contract import Event
 from tests.gateway.conftest import Bench, bench
-
-pytestmark = pytest.mark.anyio
+from tests.house.repository import ROOT
 
 Mutation: TypeAlias = Callable[[list[Event]], list[Event]]
 
@@ -220,6 +219,7 @@ async def relay(tmp_path: Path) -> AsyncGenerator[Bench]:
 
 
 @pytest.mark.parametrize("api", ASKED)
+@pytest.mark.anyio
 async def test_our_stream_has_it_and_a_stream_without_it_is_noticed(relay: Bench, api: str) -> None:
     path, body, check, mutations = ASKED[api]
     relay.sim.next(EVERYTHING)
@@ -236,3 +236,9 @@ async def test_our_stream_has_it_and_a_stream_without_it_is_noticed(relay: Bench
             continue
         unnoticed.append(row)
     assert unnoticed == []
+
+
+@pytest.mark.parametrize("api", ASKED)
+def test_the_documentation_names_every_row(api: str) -> None:
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    assert all(row in page for row in ASKED[api][3])
