@@ -18,6 +18,8 @@ from qrelay.upstream.models import Model, serving
 _CREATED = datetime(2025, 1, 1, tzinfo=UTC)
 """The service says no date and both shapes need one; the same for all, so that nobody reads anything into it."""
 
+_MOST_ROWS = 1000
+
 
 def family_of(request: Request) -> Family:
     """Whose shape a caller wants where the route doesn't say: on a path both families share, or one nobody has."""
@@ -89,19 +91,24 @@ def _anthropic(model: Model, id_: str) -> dict[str, Any]:
 
 
 def _page(request: Request, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Anthropic's paging: `limit`, `after_id`, `before_id`."""
+    """Anthropic's paging: `limit` rows behind `after_id`, or those just before `before_id`."""
     ids = [row["id"] for row in rows]
     after, before = request.query_params.get("after_id"), request.query_params.get("before_id")
-    if after in ids:
-        rows = rows[ids.index(after) + 1 :]
-    elif before in ids:
+    size = _limit(request.query_params.get("limit", ""))
+    if before in ids:
         rows = rows[: ids.index(before)]
-    limit = request.query_params.get("limit", "")
-    size = min(max(int(limit), 1), 1000) if limit.isdigit() else 1000
-    shown = rows[:size]
+        shown = rows[-size:]
+    else:
+        rows = rows[ids.index(after) + 1 :] if after in ids else rows
+        shown = rows[:size]
     return {
         "data": shown,
         "has_more": len(rows) > len(shown),
         "first_id": shown[0]["id"] if shown else None,
         "last_id": shown[-1]["id"] if shown else None,
     }
+
+
+def _limit(asked: str) -> int:
+    """1 to 1000; what is no number asks for all."""
+    return min(max(int(asked), 1), _MOST_ROWS) if asked.isdecimal() and len(asked) <= 4 else _MOST_ROWS
