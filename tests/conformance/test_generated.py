@@ -28,7 +28,7 @@ from qrelay.apis.openai_responses.compaction import TRIGGER
 from qrelay.simulator.server import Simulator
 from qrelay.simulator.violation import Style
 from tests.conformance import bodies, contract
-from tests.conformance.shapes import Body
+from tests.conformance.shapes import Body, spoiled
 from tests.gateway.conftest import bench
 
 EXAMPLES = 5_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 30
@@ -122,6 +122,11 @@ def line(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         yield Line(running.sim, http)
 
 
+THOROUGH = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
 REPLIES = [
     "tool", "tools_several", "tool_input_object", "tool_no_input", "identical_deltas", "emoji", "one_character_deltas",
     "code_reference", "reasoning", "reasoning_redacted", "reasoning_both", "null_members", "side_events",
@@ -136,11 +141,7 @@ def test_what_the_sdk_s_types_allow_is_served_or_refused_with_the_field(line: Li
     api = APIS[name]
     outcomes: Counter[str] = Counter()
 
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-    )
+    @THOROUGH
     @given(api.bodies(), st.none() | st.sampled_from(REPLIES))
     def law(body: Body, reply: str | None) -> None:
         line.sim.service.reset()
@@ -164,3 +165,24 @@ def test_what_the_sdk_s_types_allow_is_served_or_refused_with_the_field(line: Li
     law()
     print(name, dict(outcomes))  # noqa: T201 -- for whoever runs it deep, with -s
     assert outcomes["200"] > outcomes["400"]
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_any_json_in_any_place_is_served_or_refused_with_the_field(line: Line, name: str) -> None:
+    api = APIS[name]
+
+    @THOROUGH
+    @given(spoiled(api.bodies()))
+    def law(body: Body) -> None:
+        line.sim.service.reset()
+        answer = line.http.post(api.path, content=json.dumps(body), headers={"content-type": "application/json"})
+        refusals = [chat.refusal for chat in line.sim.chats]
+        if answer.status_code == 404:
+            assert refusals in ([], ["invalid_model_id"])
+            return
+        assert refusals in ([], [None]), (line.sim.chats[-1].violation, answer.text)
+        if answer.status_code != 200:
+            assert answer.status_code == 400, answer.text
+            assert api.field(answer.json()["error"]), answer.text
+
+    law()
