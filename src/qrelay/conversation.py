@@ -94,6 +94,7 @@ class ToolChoice(Struct, frozen=True):
 class Conversation(Struct, frozen=True, kw_only=True):
     """One request for one reply.
 
+    `answer_schema` is the JSON Schema text that the answer's text should match; None: it may be any text.
     `max_tokens` and `stop_sequences` have no upstream field and are honoured here; `effort` is the caller's wish
     (`low`, `medium`, `high` …) or None; `session` is the client's own name for the conversation, "" when it has none.
     """
@@ -106,5 +107,6 @@ class Conversation(Struct, frozen=True, kw_only=True):
     parallel_tool_uses: bool = True
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
+    answer_schema: Raw | None = None
     effort: str | None = None
     session: str = ""

@@ -682,6 +682,13 @@ def test_tool_choice_instructed_for_one_tool() -> None:
     assert made.adjustments == ("tool_renamed", "tool_choice_instructed")
 
 
+def test_answer_format_instructed() -> None:
+    made = payload(user("q"), answer_schema=Raw(b'{"type":"object","properties":{"a":{}}}'))
+    told = json.loads(made.body)["conversationState"]["history"][0]["userInputMessage"]["content"]
+    assert 'JSON Schema:\n{"type":"object","properties":{"a":{}}}' in told
+    assert made.adjustments == ("answer_format_instructed",)
+
+
 def test_a_choice_of_a_tool_that_is_not_offered_is_refused() -> None:
     turns = [user("q"), assistant(use("a", "gone")), user(result())]
     error = refusal(*turns, tools=(LS,), tool_choice=ToolChoice("named", "gone"))

@@ -3,6 +3,7 @@
 tool results came          says what they were and ends; an error is told, not tried again
 an order for tools         calls them (agent.py), at most twice in a row with the same arguments
 "think" in the last line   reasons first, with a signature
+told to answer in JSON      the smallest value that the schema in its instructions allows
 anything else              a sentence that quotes the user's last words
 """
 
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from msgspec import UNSET, Struct
 
 from qrelay.simulator import agent, schema
+from qrelay.simulator.arguments import example
 from qrelay.simulator.scenario import Event, Step, Tail
 
 QUOTED = 200
@@ -74,7 +76,8 @@ def answer(state: schema.ConversationState, model: str, seed: str) -> Reply:
             events += tool_use(f"tooluse_{identity}", call.name, json.dumps(call.arguments, ensure_ascii=False))
         stop_reason = "TOOL_USE"
     else:
-        events += _say(_about_results(results) if results else _about(words, bool(current.images)), model)
+        told = _about_results(results) if results else _about(words, bool(current.images))
+        events += _say(_as_json(_everything(state)) or told, model)
         stop_reason = "END_TURN"
     return Reply(events, stop_reason, _tokens(events))
 
@@ -127,6 +130,18 @@ def _last_words(content: str) -> str:
     plain = re.sub(r"^--- .* (?:BEGIN|END) ---$", "", plain, flags=re.MULTILINE)
     paragraphs = [paragraph for paragraph in plain.split("\n\n") if paragraph.strip()]
     return _shorten(paragraphs[-1]) if paragraphs else ""
+
+
+def _as_json(said: str) -> str | None:
+    """The answer in JSON, if the instructions hold a JSON Schema for it (the last one counts)."""
+    found = list(re.finditer(r"JSON Schema:\s*(?=\{)", said))
+    if not found:
+        return None
+    try:
+        document, _ = json.JSONDecoder().raw_decode(said, found[-1].end())
+    except ValueError:
+        return None
+    return json.dumps(example(document, "answer", document), ensure_ascii=False)
 
 
 def _shorten(words: str) -> str:

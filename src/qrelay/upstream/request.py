@@ -9,6 +9,7 @@ Besides the names of `history`, `tools` and `tool_schema`, adjustments are:
 
     tool_history_flattened    the caller wants no tool called: what tools did before became text, and none is offered
     tool_choice_instructed    the service has no such field: the instructions ask for the call
+    answer_format_instructed  likewise: the instructions ask for JSON that matches the caller's schema
     tool_input_wrapped        a tool's input was not a JSON object (rule 9)
     reasoning_dropped         the service did not sign it, or has given no place for a second one in a turn (rule 20)
     image_dropped_over_count  the oldest images, when there are more than the service takes (rule 17)
@@ -44,6 +45,10 @@ from qrelay.upstream.tools import Toolbox, toolbox
 
 CHARACTERS_PER_TOKEN = 3.5  # the official language server's own ratio (§3.4)
 _ACKNOWLEDGED = "Understood. I will follow these instructions."
+_ANSWER_JSON = (
+    "Unless you call a tool, answer the latest message with one JSON value and nothing else: no words before or after "
+    "it and no code fence. It must match this JSON Schema:\n"
+)
 _SEE_IMAGE = "(See the attached image.)"
 _MODEL_ID = re.compile(r"[a-zA-Z0-9_:.-]{1,1024}")  # §2.2
 _ENCODER = msgspec.json.Encoder()
@@ -193,6 +198,9 @@ class _Builder:
         elif choice.mode == "named":
             texts.append(f"Answer the latest message by calling the tool {box.alias[choice.name]}.")
             self._adjustments["tool_choice_instructed"] = None
+        if asked.answer_schema is not None:
+            texts.append(_ANSWER_JSON + bytes(asked.answer_schema).decode("utf-8", "replace"))
+            self._adjustments["answer_format_instructed"] = None
         if not texts:
             return ""
         system = "--- CONTEXT ENTRY BEGIN ---\n" + "\n\n".join(texts) + "\n--- CONTEXT ENTRY END ---"

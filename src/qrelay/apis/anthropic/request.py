@@ -9,6 +9,7 @@ from functools import partial
 import msgspec
 from msgspec import Raw
 
+from qrelay.apis import answer_formats
 from qrelay.apis.anthropic import messages, tools
 from qrelay.apis.anthropic.reply import Writer, whole
 from qrelay.apis.anthropic.schema import Prompt, Request, decode
@@ -105,7 +106,7 @@ def _conversation(
     _report_thinking(request.thinking, ignored)
     match msgspec.json.decode(request.output_config):
         case {"format": format_} if format_ is not None:
-            ignored.add("output_config.format")
+            ignored.add("output_config.format")  # it is asked for, and nothing makes sure of it
         case _:
             pass
     return Conversation(
@@ -117,9 +118,20 @@ def _conversation(
         parallel_tool_uses=parallel,
         max_tokens=max_tokens,
         stop_sequences=stop_sequences,
+        answer_schema=_answer_schema(request.output_config),
         effort=effort or messages.effort_of(request.output_config),
         session=session,
     )
+
+
+def _answer_schema(output_config: Raw) -> Raw | None:
+    """The schema of `output_config.format`. Never a fault: Claude Code gives up if an output_config is refused."""
+    match msgspec.json.decode(output_config):
+        case {"format": {"type": str(kind), **beside}}:
+            schema = beside.get("schema")
+            return answer_formats.schema_of(kind, Raw() if schema is None else Raw(msgspec.json.encode(schema)))
+        case _:
+            return None
 
 
 def _report_thinking(thinking: Raw, ignored: Ignored) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from msgspec import Raw
 
+from qrelay.apis import answer_formats
 from qrelay.apis.body import invalid
 from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
@@ -42,6 +43,7 @@ def read(body: bytes, stamp: Stamp) -> Call:
         parallel_tool_uses=not legacy and request.parallel_tool_calls is not False,
         max_tokens=_max_tokens(request),
         stop_sequences=_stop_sequences(request.stop),
+        answer_schema=_answer_schema(request),
         effort=request.reasoning_effort,
         session=request.prompt_cache_key or request.user or "",
     )
@@ -74,6 +76,11 @@ def _stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
     if stop is None:
         return ()
     return tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each)
+
+
+def _answer_schema(request: Request) -> Raw | None:
+    asked = request.response_format
+    return None if asked is None else answer_formats.schema_of(asked.type, answer_formats.inside(asked.json_schema))
 
 
 def _report(request: Request, ignored: Ignored) -> None:

@@ -131,6 +131,7 @@ class StreamOptions(Struct):
 
 class ResponseFormat(Struct):
     type: str = "text"
+    json_schema: Raw = Raw()
 
 
 class Request(Struct):

@@ -39,6 +39,7 @@ def summarising(conversation: Conversation) -> Conversation:
         tools=(),
         tool_choice=ToolChoice("none"),
         max_tokens=None,
+        answer_schema=None,
     )
 
 

@@ -12,7 +12,9 @@ from functools import partial
 from typing import NamedTuple
 
 import msgspec
+from msgspec import Raw
 
+from qrelay.apis import answer_formats
 from qrelay.apis.body import invalid
 from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
@@ -74,6 +76,7 @@ def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
         tool_choice=choice,
         parallel_tool_uses=request.parallel_tool_calls is not False,
         max_tokens=request.max_output_tokens,
+        answer_schema=_answer_schema(request),
         effort=request.reasoning.effort if request.reasoning else None,
         session=request.prompt_cache_key or request.user or "",
     )
@@ -148,6 +151,11 @@ def _input(request: Request, told: Told) -> bytes:
             return msgspec.json.encode([{"type": "message", "role": "user", "content": text}])
         case _:
             return bytes(told.input)
+
+
+def _answer_schema(request: Request) -> Raw | None:
+    asked = request.text.format if request.text else None
+    return None if asked is None else answer_formats.schema_of(asked.type, asked.schema)
 
 
 def _report(request: Request, ignored: Ignored, memory: Memory | None) -> None:

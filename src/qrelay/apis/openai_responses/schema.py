@@ -110,6 +110,7 @@ class Reasoning(Struct):
 
 class TextFormat(Struct):
     type: str = "text"
+    schema: Raw = Raw()
 
 
 class TextConfig(Struct):
