@@ -14,7 +14,8 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
-from qrelay.accounts.vault import open_vault
+from qrelay.database import open_database
+from qrelay.vault import open_vault
 from tests.accounts import token_server
 from tests.accounts.token_server import TokenServer
 
@@ -65,15 +66,18 @@ def start(home: Path, tokens: TokenServer) -> Start:
     @asynccontextmanager
     async def started() -> AsyncGenerator[Process]:
         clock = Clock()
-        store = await open_store(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home), busy_seconds=0.05, clock=clock)
+        url = f"sqlite:///{home}/qrelay.sqlite3"
+        database = await open_database(url, open_vault(home), busy_seconds=0.05, clock=clock)
+        store = await open_store(database)
         async with aiohttp.ClientSession() as session:
             client = TokenClient(session, token_endpoint=tokens.url, timeout_seconds=2)
-            refresher = Refresher(store, client, clock=clock)
+            refresher = Refresher(store, client)
             try:
-                yield Process(home, store, refresher, Pool(store, refresher, max_error_count=3, clock=clock), clock)
+                yield Process(home, store, refresher, Pool(store, refresher, max_error_count=3), clock)
             finally:
                 await refresher.close()
                 await store.close()
+                await database.close()
 
     return started
 

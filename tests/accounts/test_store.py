@@ -14,14 +14,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
-from qrelay.accounts import database
+from qrelay import database
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.environment import adopt_environment_account
-from qrelay.accounts.files import private_directory, write_private
-from qrelay.accounts.schema import metadata
-from qrelay.accounts.store import open_store
-from qrelay.accounts.vault import Vault
+from qrelay.database import open_database
+from qrelay.database.schema import metadata
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.private_files import private_directory, write_private
+from qrelay.vault import Vault
 from tests.accounts.conftest import Process, Start
 from tests.accounts.token_server import TokenServer
 
@@ -94,7 +94,7 @@ async def test_a_state_of_the_first_schema_is_brought_up_to_date(start: Start, h
     private_directory(home)
     engine = create_engine(f"sqlite:///{home}/qrelay.sqlite3")
     config = Config()
-    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    config.set_main_option("script_location", "qrelay.database:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -120,7 +120,7 @@ async def test_commits_are_durable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["", "sqlite://", "mysql://localhost/x", "not a url"])
 async def test_an_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(RelayError) as raised:
-        await open_store(url, Vault(bytes(32)))
+        await open_database(url, Vault(bytes(32)))
     assert raised.value.code is ErrorCode.store_failed
 
 
@@ -128,7 +128,7 @@ async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "qrelay.sqlite3"
     file.write_bytes(b"my diary\n" * 1000)
     with pytest.raises(RelayError) as raised:
-        await open_store(f"sqlite:///{file}", Vault(bytes(32)))
+        await open_database(f"sqlite:///{file}", Vault(bytes(32)))
     assert raised.value.code is ErrorCode.store_failed
     assert file.read_bytes() == b"my diary\n" * 1000
 
@@ -268,5 +268,5 @@ async def test_an_id_nobody_has(process: Process) -> None:
 
 def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
     config = Config()
-    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    config.set_main_option("script_location", "qrelay.database:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == database.HEAD

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from qrelay.accounts.store import open_store
-from qrelay.accounts.vault import Vault, open_vault
+from qrelay.database import open_database
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.vault import Vault, open_vault
 from tests.accounts.conftest import Start
 
 PLACE = {"table": "accounts", "row": "1", "column": "refresh_token"}
@@ -91,7 +91,7 @@ async def test_the_store_does_not_open_with_another_key(start: Start, home: Path
         await process.account("first")
     before = (home / "qrelay.sqlite3").read_bytes()
     with pytest.raises(RelayError, match="another master key"):
-        await open_store(f"sqlite:///{home}/qrelay.sqlite3", Vault(KEY))
+        await open_database(f"sqlite:///{home}/qrelay.sqlite3", Vault(KEY))
     assert (home / "qrelay.sqlite3").read_bytes() == before
     async with start() as process:
         assert process.store.accounts()[0].refresh_token == "first"

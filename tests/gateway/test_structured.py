@@ -1,4 +1,4 @@
-"""Structured answers, as the official SDKs ask for them: the model is told the schema, the caller what that is worth."""
+"""Structured answers, as the official SDKs ask for them: the model is told the schema, the caller what it is worth."""
 
 import anthropic
 import openai

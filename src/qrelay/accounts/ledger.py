@@ -5,19 +5,18 @@ database can't do what is asked.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 from sqlalchemy import Row, and_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qrelay.accounts import database
 from qrelay.accounts.account import Account
 from qrelay.accounts.rows import Rows
-from qrelay.accounts.schema import accounts
 from qrelay.accounts.tallies import Tally
+from qrelay.database import Database
+from qrelay.database.schema import accounts
 from qrelay.errors import ErrorCode, RelayError
 
 _TOKEN_FIELDS: Final = ("refresh_token", "access_token", "issued_at", "expires_at", "generation", "profile_arn")
@@ -26,10 +25,13 @@ _TOKEN_FIELDS: Final = ("refresh_token", "access_token", "issued_at", "expires_a
 class Ledger:
     """Reads are of memory: no SQL. Writes happen in `writing` and end in `put`."""
 
-    def __init__(self, engine: AsyncEngine, rows: Rows) -> None:
-        self.engine = engine
-        self.rows = rows
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.rows = Rows(database.vault, database.pepper)
+        self.writing = database.writing
+        self.reading = database.reading
         self._live: dict[str, Account] = {}
+        self._revisions: dict[str, int] = {}
         self._tallies: dict[str, Tally] = {}
 
     def accounts(self) -> list[Account]:
@@ -61,9 +63,25 @@ class Ledger:
             for row in found:
                 self.put(row)
 
+    async def look(self) -> None:
+        """Take over what other processes have changed since the last look."""
+        rows: Sequence[Row[Any]] = ()
+        async with self.reading() as connection:
+            there = select(accounts.c.id, accounts.c.revision).where(accounts.c.deleted_at.is_(None))
+            revisions: dict[str, int] = {row.id: row.revision for row in await connection.execute(there)}
+            changed = [id_ for id_, revision in revisions.items() if self._revisions.get(id_) != revision]
+            if changed:
+                rows = (await connection.execute(select(accounts).where(accounts.c.id.in_(changed)))).all()
+        for account_id in self._live.keys() - revisions.keys():
+            self.drop(account_id)
+        for row in rows:
+            if row.revision >= self._revisions.get(row.id, 0) and row.deleted_at is None:
+                self.put(row)
+
     def put(self, row: Row[Any]) -> Account:
         """The row's account into memory, with what isn't stored yet: counts, and tokens newer than the row's."""
         account = self.rows.account(row)
+        self._revisions[account.id] = row.revision
         held = self._live.get(account.id)
         if held is not None and held.generation > account.generation:
             account = replace(account, **{name: getattr(held, name) for name in _TOKEN_FIELDS})
@@ -86,6 +104,7 @@ class Ledger:
     def drop(self, account_id: str) -> None:
         """Forget an account that isn't in the table any more, or whose picture is wrong."""
         self._live.pop(account_id, None)
+        self._revisions.pop(account_id, None)
 
     def count(self, account_id: str, tally: Tally) -> None:
         """Count in memory; `flush` stores it."""
@@ -121,18 +140,6 @@ class Ledger:
     async def fetch(self, connection: AsyncConnection, account_id: str) -> Row[Any] | None:
         """One row that isn't deleted."""
         return (await connection.execute(select(accounts).where(present(account_id)))).one_or_none()
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncConnection]:
-        with database.told():
-            async with self.engine.begin() as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncConnection]:
-        with database.told():
-            async with self.engine.connect() as connection:
-                yield await connection.execution_options(**database.READING)
 
 
 def unknown(account_id: str) -> RelayError:

@@ -2,9 +2,8 @@
 
 import hashlib
 import random
-import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeAlias, assert_never
 
@@ -90,13 +89,12 @@ class Pool:
         *,
         strategy: Strategy = "sticky",
         max_error_count: int = 100,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.store = store
         self.refresher = refresher
         self.max_error_count = max_error_count
         self._strategy: Strategy = strategy
-        self._clock = clock
+        self._clock = store.clock
         self._in_flight: Counter[str] = Counter()
 
     async def lease(self, session: str, *, avoid: Collection[str] = ()) -> Lease:

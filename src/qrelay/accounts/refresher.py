@@ -15,10 +15,8 @@ What a refusal means (PROTOCOL.md §6.1):
 import asyncio
 import random
 import secrets
-import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from typing import Final, assert_never
 
 import structlog
@@ -47,20 +45,19 @@ class _Setback(Struct, frozen=True):
 
 
 class Refresher:
-    """Hands out credentials. `clock` gives seconds since the epoch; `owner` names this process in leases."""
+    """Hands out credentials. `owner` names this process in leases."""
 
     def __init__(
         self,
         store: AccountStore,
         tokens: TokenClient,
         *,
-        clock: Callable[[], float] = time.time,
         owner: str | None = None,
     ) -> None:
         self._store = store
         self._safekeeping = store.safekeeping
         self._tokens = tokens
-        self._clock = clock
+        self._clock = store.clock
         self._owner = owner or secrets.token_hex(8)
         self._flights: dict[str, asyncio.Task[Account]] = {}
         self._setbacks: dict[str, _Setback] = {}

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from qrelay.accounts.account import Account, Renewal
-from qrelay.accounts.schema import SEALED, accounts
-from qrelay.accounts.vault import Vault
+from qrelay.database.schema import SEALED, accounts
+from qrelay.vault import Vault
 
 _NOT_IN_MEMORY = frozenset({"previous_refresh_token"})
 

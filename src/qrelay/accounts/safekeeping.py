@@ -9,7 +9,6 @@ The statements are OPERATIONS.md C.5's. Where a method says nothing else it rais
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,8 +18,8 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 
 from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.ledger import Ledger, present
-from qrelay.accounts.schema import accounts, database_now, secrets
 from qrelay.accounts.spill import Spill, Spilled
+from qrelay.database.schema import accounts, database_now, secrets
 from qrelay.errors import ErrorCode, RelayError
 
 log = structlog.get_logger()
@@ -35,10 +34,10 @@ _ROOM: Final = bytes(16 * 1024)
 class Safekeeping:
     """`unsaved` tokens are those the database would not take yet."""
 
-    def __init__(self, ledger: Ledger, spill: Spill | None, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, spill: Spill | None) -> None:
         self._ledger = ledger
         self._spill = spill
-        self._clock = clock
+        self._clock = ledger.database.clock
         self._unsaved: dict[str, Spilled] = {}
         self._saving = asyncio.Lock()
 
@@ -50,8 +49,9 @@ class Safekeeping:
         if account_id in self._unsaved:
             await self._save(account_id)
         async with self._ledger.writing() as connection:
-            await connection.execute(delete(secrets).where(secrets.c.name == "canary"))
-            await connection.execute(insert(secrets).values(name="canary", value=_ROOM))
+            if not self._ledger.database.shared:  # there, replicas would wait for one another at this row
+                await connection.execute(delete(secrets).where(secrets.c.name == "canary"))
+                await connection.execute(insert(secrets).values(name="canary", value=_ROOM))
             taken = await connection.execute(
                 update(accounts)
                 .where(

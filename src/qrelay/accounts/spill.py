@@ -10,9 +10,9 @@ import msgspec
 import structlog
 
 from qrelay.accounts.account import Renewal
-from qrelay.accounts.files import sync_directory, write_private
-from qrelay.accounts.vault import Vault
 from qrelay.errors import RelayError
+from qrelay.private_files import sync_directory, write_private
+from qrelay.vault import Vault
 
 log = structlog.get_logger()
 

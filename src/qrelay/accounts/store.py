@@ -5,10 +5,7 @@ store_failed when the database can't do what is asked.
 """
 
 import asyncio
-import os
-import time
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -16,17 +13,16 @@ from typing import Any, Final, Literal, TypeAlias
 import structlog
 from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from qrelay.accounts import database, identity
+from qrelay.accounts import identity
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.ledger import Ledger, unknown
-from qrelay.accounts.rows import Rows
 from qrelay.accounts.safekeeping import Safekeeping
-from qrelay.accounts.schema import SEALED, accounts, secrets
 from qrelay.accounts.spill import Spill
 from qrelay.accounts.tallies import Tally
-from qrelay.accounts.vault import Vault
+from qrelay.database import Database, sqlite_path
+from qrelay.database.schema import SEALED, accounts
 from qrelay.errors import ErrorCode, RelayError
 
 log = structlog.get_logger()
@@ -39,24 +35,27 @@ Acquaintance: TypeAlias = Literal["new", "known", "deleted"]
 class AccountStore:
     """Made by `open_store`; `close` it. What a refresh needs of it is its `safekeeping`."""
 
-    def __init__(self, ledger: Ledger, safekeeping: Safekeeping, clock: Callable[[], float]) -> None:
+    def __init__(self, ledger: Ledger, safekeeping: Safekeeping) -> None:
         self.safekeeping = safekeeping
+        self.clock = ledger.database.clock
+        """Seconds since the epoch, as everything here goes by."""
         self._ledger = ledger
-        self._clock = clock
+        self._clock = ledger.database.clock
         self._flusher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read everything, adopt what a process before could not store, begin to store counters: for `open_store`."""
-        if self._ledger.engine.dialect.name == "sqlite":
+        if not self._ledger.database.shared:
             # One process only (it holds the state's lock), so whoever held these leases is gone.
             async with self._ledger.writing() as connection:
                 await connection.execute(update(accounts).values(lease_owner=None, lease_until=None))
         await self._ledger.load()
         await self.safekeeping.adopt_spilled()
         self._flusher = asyncio.create_task(self._keep_flushing())
+        self._ledger.database.watch.add(self._ledger.look)
 
     async def close(self) -> None:
-        """Store what is counted, then let go of the database."""
+        """Store what is counted."""
         if self._flusher is not None:
             self._flusher.cancel()
             with suppress(asyncio.CancelledError):
@@ -65,7 +64,6 @@ class AccountStore:
             await self.flush()
         except RelayError as error:
             log.warning("counters were not stored", reason=error.message)
-        await self._ledger.engine.dispose()
 
     def accounts(self) -> list[Account]:
         """All there are, oldest first."""
@@ -219,41 +217,15 @@ class AccountStore:
         return (await connection.execute(statement.returning(accounts))).one()
 
 
-async def open_store(
-    url: str,
-    vault: Vault,
-    *,
-    spill_folder: Path | None = None,
-    busy_seconds: float = 5.0,
-    clock: Callable[[], float] = time.time,
-) -> AccountStore:
-    """Open the store, made or brought up to date first. `url`: `sqlite:///path` or `postgresql://…`.
+async def open_store(database: Database, *, spill_folder: Path | None = None) -> AccountStore:
+    """The accounts of a database, read; close it before the database.
 
-    On SQLite the caller holds the state's lock: one process at a time. The spill folder is `spill/` beside a SQLite
-    file unless given; other databases have none unless given. Raises RelayError(store_failed), also for a master key
-    that isn't this state's.
+    The spill folder is `spill/` beside a SQLite file unless given; another database has none unless given. Raises
+    RelayError(store_failed).
     """
-    engine = database.connect(url, busy_seconds=busy_seconds)
-    try:
-        await database.migrate(engine)
-        path = database.sqlite_path(engine)
-        folder = spill_folder or (path.parent / "spill" if path is not None else None)
-        spill = Spill(folder, vault) if folder is not None else None
-        ledger = Ledger(engine, Rows(vault, await _pepper(engine, vault)))
-        store = AccountStore(ledger, Safekeeping(ledger, spill, clock), clock)
-        await store.start()
-    except BaseException:
-        await engine.dispose()
-        raise
+    path = sqlite_path(database.engine)
+    folder = spill_folder or (path.parent / "spill" if path is not None else None)
+    ledger = Ledger(database)
+    store = AccountStore(ledger, Safekeeping(ledger, Spill(folder, database.vault) if folder is not None else None))
+    await store.start()
     return store
-
-
-async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
-    """The key of the digests, made on the first start. Opening it also proves that the master key is this state's."""
-    with database.told():
-        async with engine.begin() as connection:
-            record = await connection.scalar(select(secrets.c.value).where(secrets.c.name == "pepper"))
-            if record is None:
-                record = vault.seal(os.urandom(32).hex(), table=secrets.name, row="pepper", column="value")
-                await connection.execute(insert(secrets).values(name="pepper", value=record))
-    return vault.open(record, table=secrets.name, row="pepper", column="value")

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from qrelay.accounts.account import Account
-from qrelay.accounts.schema import accounts
+from qrelay.database.schema import accounts
 
 
 class Tally(Struct):

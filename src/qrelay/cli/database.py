@@ -9,11 +9,11 @@ from pathlib import Path
 
 import typer
 
-from qrelay.accounts import database
-from qrelay.accounts.files import private_directory
+from qrelay import database
 from qrelay.cli.outcome import Failed
 from qrelay.cli.server import run_loop
 from qrelay.home import open_home
+from qrelay.private_files import private_directory
 from qrelay.settings import Settings
 
 

@@ -3,9 +3,9 @@
 from sqlalchemy import create_engine, exists, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from qrelay.accounts.schema import accounts
 from qrelay.cli.demo import demo
 from qrelay.cli.serve import serve
+from qrelay.database.schema import accounts
 from qrelay.settings import Settings
 
 

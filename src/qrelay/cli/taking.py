@@ -14,13 +14,13 @@ import msgspec
 import typer
 
 from qrelay.accounts import parcel
-from qrelay.accounts.files import write_private
 from qrelay.accounts.importing.sources import SOURCES
 from qrelay.cli.accounts import find
 from qrelay.cli.bringing import as_row, read_source, this_machine
 from qrelay.cli.management import Management, work
 from qrelay.cli.outcome import Failed
 from qrelay.cli.passphrase import passphrase
+from qrelay.private_files import write_private
 from qrelay.settings import Settings
 
 _WARNING: Final = "This is plain text: whoever reads it can use the account. Keep it private, and delete it soon."

@@ -23,12 +23,12 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
-from qrelay.accounts.vault import open_vault
 from qrelay.apis import anthropic, openai_responses
 from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
+from qrelay.database import Database, open_database
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Addresses, Gateway
 from qrelay.http import (
@@ -62,6 +62,7 @@ from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import all_endpoints
 from qrelay.upstream.http1 import Connections
 from qrelay.upstream.request import Limits
+from qrelay.vault import open_vault
 
 DIALECTS: dict[str, Dialect] = {
     "/messages": MESSAGES,
@@ -147,7 +148,9 @@ class App:
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         settings = self._settings
         async with AsyncExitStack() as stack:
-            store = await _open_store(settings)
+            database = await _open_database(settings)
+            stack.push_async_callback(database.close)
+            store = await open_store(database, spill_folder=settings.home / "spill")
             stack.push_async_callback(store.close)
             session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
@@ -187,6 +190,7 @@ class App:
             )
             stack.push_async_callback(log_ins.close)
             self._open_routes(gateway, store, refresher, log_ins)
+            database.watch.start()
             if self._background:
                 keeping = asyncio.create_task(
                     refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
@@ -284,10 +288,10 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return receiving
 
 
-async def _open_store(settings: Settings) -> AccountStore:
+async def _open_database(settings: Settings) -> Database:
     key = settings.master_key.get_secret_value() if settings.master_key else None
     vault = open_vault(settings.home, key_file=settings.master_key_file, key=key)
-    return await open_store(f"sqlite:///{settings.database_path}", vault)
+    return await open_database(f"sqlite:///{settings.database_path}", vault)
 
 
 async def _adopt_account_from_variables(settings: Settings, store: AccountStore) -> None:

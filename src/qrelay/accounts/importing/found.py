@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from qrelay.accounts.files import write_private
 from qrelay.accounts.importing import amq2api, aq2api
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.private_files import write_private
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from qrelay.accounts.schema import metadata
+from qrelay.database.schema import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

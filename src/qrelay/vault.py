@@ -16,8 +16,8 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from qrelay.accounts.files import private_directory, write_private
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.private_files import private_directory, write_private
 
 _VERSION = b"\x01"
 _KEY_BYTES = 32

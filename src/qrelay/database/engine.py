@@ -14,11 +14,14 @@ from sqlalchemy import URL, Connection, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from qrelay.accounts.files import private_directory
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.private_files import private_directory
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration's revision."""
+
+_MIGRATING: Final = 0x71726C79
+"""The number of the lock that a migration holds; any number that nobody else uses."""
 
 READING: Final = {"qrelay_reading": True}
 """Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
@@ -37,8 +40,7 @@ def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
         case "sqlite" if parsed.database:
             return _sqlite(parsed.set(drivername="sqlite+aiosqlite"), busy_seconds)
         case "postgresql":
-            # Errors must not show parameters: some are secrets, though sealed.
-            return create_async_engine(parsed.set(drivername="postgresql+psycopg"), hide_parameters=True)
+            return _postgresql(parsed.set(drivername="postgresql+psycopg"))
         case _:
             raise _unusable("The database URL names neither a SQLite file nor a PostgreSQL server.")
 
@@ -101,8 +103,23 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
     return engine
 
 
+def _postgresql(url: URL) -> AsyncEngine:
+    # Nothing is prepared on the server, so that a pooler between may give each transaction another connection. A
+    # connection that the server has dropped is noticed before it is used. Errors must not show parameters: some are
+    # secrets, though sealed.
+    options = {"prepare_threshold": None, "connect_timeout": 5, "options": "-c statement_timeout=5000"}
+    try:
+        return create_async_engine(
+            url, hide_parameters=True, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=options
+        )
+    except ModuleNotFoundError as error:
+        raise _unusable("PostgreSQL needs the driver psycopg: install qrelay[postgres].") from error
+
+
 def _upgrade(connection: Connection) -> None:
     """Run what is missing. Alembic is loaded only then: it would stay in memory, and a server starts far more often."""
+    if connection.dialect.name == "postgresql":  # replicas may start at once: the others wait, and find it done
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
     if inspect(connection).has_table("alembic_version"):
         found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
         if found == HEAD:
@@ -111,7 +128,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", "qrelay.accounts:migrations")
+    config.set_main_option("script_location", "qrelay.database:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 

@@ -1,0 +1,82 @@
+"""What other processes changed, seen within a second: everyone looks by themselves, a NOTIFY only makes it sooner.
+
+Polling is what makes it correct. A notification that is lost, or a connection for them that is, costs freshness only
+(OPERATIONS.md C.5). One process alone with its SQLite file has nobody to watch.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from qrelay.errors import RelayError
+
+log = structlog.get_logger()
+
+CHANNEL: Final = "qrelay"
+_EVERY_SECONDS: Final = 0.8
+_LISTEN_AGAIN_SECONDS: Final = 5.0
+
+Look = Callable[[], Awaitable[None]]
+
+
+class Watch:
+    """Calls each look about once a second. A look reads what it watches and raises RelayError when it can't."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._looks: list[Look] = []
+        self._hint = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, look: Look) -> None:
+        """Look here too."""
+        self._looks.append(look)
+
+    def start(self) -> None:
+        """Begin to watch, where there is anybody else."""
+        if self._engine.dialect.name == "postgresql":
+            self._tasks = [asyncio.create_task(self._keep_looking()), asyncio.create_task(self._keep_listening())]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+    async def _keep_looking(self) -> None:
+        blind = False
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY_SECONDS):
+                    await self._hint.wait()
+            self._hint.clear()
+            try:
+                for look in self._looks:
+                    await look()
+            except RelayError as error:
+                if not blind:
+                    log.warning("what other replicas change isn't seen", reason=error.message)
+                blind = True
+            else:
+                if blind:
+                    log.info("what other replicas change is seen again")
+                blind = False
+
+    async def _keep_listening(self) -> None:
+        """A connection of its own, direct: listening doesn't work through a pooler."""
+        import psycopg  # noqa: PLC0415 -- the driver is an extra, and here only for who uses PostgreSQL
+
+        address = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            with suppress(psycopg.Error, OSError):
+                async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    async for _ in connection.notifies():
+                        self._hint.set()
+            await asyncio.sleep(_LISTEN_AGAIN_SECONDS)
