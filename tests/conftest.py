@@ -3,6 +3,10 @@
 import pytest
 from hypothesis import settings
 
+from tests.postgres import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]  # fixtures
+
 settings.register_profile("unhurried", deadline=None)  # how fast a machine is, is no law
 settings.load_profile("unhurried")
 
