@@ -1,6 +1,6 @@
 """The use case: a conversation, an account, a reply. It introduces the account room to the upstream room.
 
-    Gateway.converse(conversation) -> Reply     waits for the first event; what fails before it raises RelayError
+    Gateway.converse(conversation, trace) -> Reply     waits for the first event; what fails before it raises RelayError
 
 Everything that may be tried again (a token that has just died) happens in `converse`, before a byte reaches the client.
 """
@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -22,6 +23,7 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
 from qrelay.reply import Flow, Reply, Served
 from qrelay.tokens import count_conversation, count_text
+from qrelay.trace import Trace
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
@@ -86,22 +88,21 @@ class Gateway:
         addresses = self._addresses
         return endpoint_for(credential, addresses.override, addresses.binding, addresses.origin)
 
-    async def converse(self, conversation: Conversation) -> Reply:
-        """Ask for a reply and wait for its first event. Raises RelayError if there is none to be had.
+    async def converse(self, conversation: Conversation, trace: Trace) -> Reply:
+        """Ask for a reply and wait for its first event; `trace` is told how. Raises RelayError if there is none.
 
         A token that just died is refreshed once; what another account may do better is tried on another, if there is
         one; what the request itself did wrong is not tried again.
         """
-        attempts: list[str] = []
         failed: dict[str, RelayError] = {}
         while True:
-            lease = await self._lease(conversation, failed)
+            lease = await self._lease(conversation, failed, trace)
             try:
-                return await self._serve(conversation, lease, attempts)
+                return await self._serve(conversation, lease, trace)
             except RelayError as error:
                 lease.failed(error)
                 lease.release()
-                if error.code not in ANOTHER_ACCOUNT or len(attempts) >= MOST_CALLS:
+                if error.code not in ANOTHER_ACCOUNT or len(trace.attempts) >= MOST_CALLS:
                     raise
                 failed[lease.account_id] = error
             except BaseException:
@@ -115,7 +116,7 @@ class Gateway:
             models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
             cheapest = min(models, key=lambda model: model.rate_multiplier or 1.0)
             asked = Turn("user", (Text("Answer with the single word OK."),))
-            return await self._serve(Conversation(model=cheapest.id, turns=(asked,), max_tokens=16), lease, [])
+            return await self._serve(Conversation(model=cheapest.id, turns=(asked,), max_tokens=16), lease, Trace())
         except RelayError as error:
             lease.failed(error)
             lease.release()
@@ -141,11 +142,11 @@ class Gateway:
                 raise
             return known
 
-    async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError]) -> Lease:
+    async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError], trace: Trace) -> Lease:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""
         first = next(iter(failed.values()), None)
         try:
-            lease = await self._pool.lease(_affinity(conversation), avoid=failed)
+            lease = await self._pool.lease(_affinity(conversation), avoid=failed, trace=trace)
         except RelayError as error:
             raise first or error from None
         if first is not None and lease.account_id in failed:
@@ -153,16 +154,16 @@ class Gateway:
             raise first
         return lease
 
-    async def _serve(self, conversation: Conversation, lease: Lease, attempts: list[str]) -> Reply:
+    async def _serve(self, conversation: Conversation, lease: Lease, trace: Trace) -> Reply:
         """One account's try: with the token it has, and once more with a new one if the service refuses that."""
         try:
-            return await self._attempt(conversation, lease, attempts)
+            return await self._attempt(conversation, lease, trace)
         except RelayError as error:
-            if error.code is not ErrorCode.account_expired or len(attempts) >= MOST_CALLS:
+            if error.code is not ErrorCode.account_expired or len(trace.attempts) >= MOST_CALLS:
                 raise
         log.info("the service refused an access token; it is refreshed once", account=lease.label)
-        await lease.renew()
-        return await self._attempt(conversation, lease, attempts)
+        await lease.renew(trace)
+        return await self._attempt(conversation, lease, trace)
 
     async def models(self) -> Sequence[Model]:
         """The models of an account that could serve now, and other names for them; without one, what is known."""
@@ -174,8 +175,7 @@ class Gateway:
             models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
         return self._catalog.listed(models)
 
-    async def _attempt(self, conversation: Conversation, lease: Lease, attempts: list[str]) -> Reply:
-        attempts.append(lease.label)
+    async def _attempt(self, conversation: Conversation, lease: Lease, trace: Trace) -> Reply:
         credential = lease.credential
         endpoint = self.endpoint(credential)
         model = await self._catalog.model(conversation.model, credential, endpoint)
@@ -187,10 +187,11 @@ class Gateway:
             self._signatures.remember,
         )
         first_event = self._client.timeouts.first_event
+        trace.attempt(lease.account_id, lease.label, urlsplit(endpoint.url).hostname or "")
         flow: Flow | None = None
         try:
             async with asyncio.timeout(first_event):
-                answer = await self._client.converse(credential, endpoint, payload.body)
+                answer = await self._client.converse(credential, endpoint, payload.body, trace)
                 flow = Flow(answer, reader, Limiter(conversation, count_text), len(payload.body))
                 head = await flow.next()
                 while not head:
@@ -199,17 +200,21 @@ class Gateway:
             if flow is not None:
                 flow.close()
             if isinstance(error, TimeoutError):
+                trace.ended(ErrorCode.upstream_timeout)
                 self.attempts[ErrorCode.upstream_timeout] += 1
                 raise RelayError(
                     ErrorCode.upstream_timeout,
                     f"The upstream sent no event within {first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
                 ) from None
             if isinstance(error, RelayError):
+                trace.ended(error.code)
                 self.attempts[error.code] += 1
                 raise await _with_sizes(error, conversation, model) from None
+            trace.ended("cancelled")
             raise
+        trace.ended("ok")
         self.attempts["ok"] += 1
-        served = Served(tuple(attempts), model.id, payload.ignored, payload.adjustments, answer.request_id)
+        served = Served(model.id, payload.ignored, payload.adjustments, answer.request_id)
         return Reply(lease, flow, head, served)
 
     def _payload(self, conversation: Conversation, credential: Credential, endpoint: Endpoint, model: Model) -> Payload:

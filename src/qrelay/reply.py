@@ -21,9 +21,8 @@ Result = TypeVar("Result")
 
 
 class Served(NamedTuple):
-    """What served a reply, for headers and logs. `attempts`: the accounts called, the last one answered."""
+    """What served a reply, for headers and logs. Which accounts were called: `trace`."""
 
-    attempts: tuple[str, ...]
     model: str
     ignored: tuple[str, ...]
     adjustments: tuple[str, ...]

@@ -12,6 +12,7 @@ from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.trace import Trace
 
 Strategy: TypeAlias = Literal["sticky", "least_busy", "random", "active"]
 
@@ -44,9 +45,10 @@ class Lease:
         self.label = account.name
         self.credential = credential
 
-    async def renew(self) -> Credential:
+    async def renew(self, trace: Trace | None = None) -> Credential:
         """Another credential, after the service refused this one. Raises as `Refresher.renew` does."""
-        self.credential = await self._pool.refresher.renew(self.credential)
+        with (trace or Trace()).timing("refresh_ms"):
+            self.credential = await self._pool.refresher.renew(self.credential)
         return self.credential
 
     def succeeded(self) -> None:
@@ -97,7 +99,7 @@ class Pool:
         self._clock = store.clock
         self._in_flight: Counter[str] = Counter()
 
-    async def lease(self, session: str, *, avoid: Collection[str] = ()) -> Lease:
+    async def lease(self, session: str, *, avoid: Collection[str] = (), trace: Trace | None = None) -> Lease:
         """An account for a request of this session, with a credential that is good now.
 
         `avoid` names accounts that failed this request already: they are taken only where there is no other.
@@ -108,7 +110,7 @@ class Pool:
         refusal: RelayError | None = None
         for account in candidates[:_MOST_TRIES]:
             try:
-                return await self._lend(account)
+                return await self._lend(account, trace)
             except RelayError as error:
                 refusal = refusal or error
         raise refusal or self._nobody()
@@ -117,8 +119,9 @@ class Pool:
         """One account whatever its state, to see whether it works. Raises as `lease` and `store.get` do."""
         return await self._lend(self.store.get(account_id))
 
-    async def _lend(self, account: Account) -> Lease:
-        credential = await self.refresher.credential(account.id)
+    async def _lend(self, account: Account, trace: Trace | None = None) -> Lease:
+        with (trace or Trace()).timing("refresh_ms"):
+            credential = await self.refresher.credential(account.id)
         self._in_flight[account.id] += 1
         return Lease(self, account, credential)
 

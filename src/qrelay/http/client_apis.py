@@ -25,6 +25,7 @@ from qrelay.http.doors import Doors
 from qrelay.http.traffic import Traffic
 from qrelay.logs import RequestLine, log_request
 from qrelay.reply import Reply, Served
+from qrelay.trace import Trace
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -96,7 +97,7 @@ class ChatRoute:
             exchange.log()
 
     async def _answer(self, call: Call, exchange: "_Exchange") -> None:
-        async with await self._gateway.converse(call.conversation) as reply:
+        async with await self._gateway.converse(call.conversation, exchange.trace) as reply:
             exchange.served = reply.served
             if call.stream:
                 await exchange.stream(call, reply)
@@ -149,6 +150,7 @@ class _Exchange:
         self.outcome = "ok"
         self.ended = False
         self.served: Served | None = None
+        self.trace = Trace()
         self._call: Call | None = None
         self._finish: Finish | None = None
         self._dialect = dialect
@@ -274,7 +276,7 @@ class _Exchange:
     def log(self) -> None:
         """One line a request, and its place in the figures; no text of anybody's."""
         self.stop_pings()
-        served, finish = self.served, self._finish
+        served, finish, attempts = self.served, self._finish, self.trace.attempts
         now = self._loop.time()
         self._traffic.streams -= self._streaming
         self._traffic.ended(
@@ -294,8 +296,8 @@ class _Exchange:
                 duration_ms=round((now - self._started) * 1000, 1),
                 stream=self._call.stream if self._call else None,
                 model=served.model if served else None,
-                account=served.attempts[-1] if served else None,
-                attempts=len(served.attempts) if served else None,
+                account=attempts[-1].label if attempts else None,
+                attempts=len(attempts) or None,
                 upstream_request_id=served.upstream_request_id if served else None,
                 first_byte_ms=round((self._first_byte - self._started) * 1000, 1) if self._first_byte else None,
                 input_tokens=finish.usage.prompt_tokens if finish else None,

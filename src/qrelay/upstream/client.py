@@ -17,6 +17,7 @@ import msgspec
 
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.trace import Trace
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
 from qrelay.upstream.exchange import Exchange
@@ -119,9 +120,12 @@ class UpstreamClient:
         self.timeouts = timeouts
         self._user_agent = user_agent
 
-    async def converse(self, credential: Credential, endpoint: Endpoint, body: bytes) -> Answer:
+    async def converse(
+        self, credential: Credential, endpoint: Endpoint, body: bytes, trace: Trace | None = None
+    ) -> Answer:
         """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes."""
-        exchange = await self._post(credential, endpoint, "GenerateAssistantResponse", endpoint.streaming_target, body)
+        operation = "GenerateAssistantResponse"
+        exchange = await self._post(credential, endpoint, operation, endpoint.streaming_target, body, trace=trace)
         return Answer(exchange, self.timeouts)
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
@@ -173,7 +177,14 @@ class UpstreamClient:
             raise RelayError(ErrorCode.upstream_protocol, f"The {what} was cut: {_describe(error)}.") from None
 
     async def _post(
-        self, credential: Credential, endpoint: Endpoint, operation: str, target: str, body: bytes
+        self,
+        credential: Credential,
+        endpoint: Endpoint,
+        operation: str,
+        target: str,
+        body: bytes,
+        *,
+        trace: Trace | None = None,
     ) -> Exchange:
         headers = self._headers(credential)
         if endpoint.binding == "awsjson":
@@ -183,7 +194,7 @@ class UpstreamClient:
         else:
             headers["content-type"] = "application/json"
             url = endpoint.url + _REST_PATHS[operation]
-        return await self._send("POST", url, headers, body)
+        return await self._send("POST", url, headers, body, trace)
 
     def _headers(self, credential: Credential) -> dict[str, str]:
         headers = {
@@ -196,10 +207,12 @@ class UpstreamClient:
             headers["tokentype"] = token_type
         return headers
 
-    async def _send(self, method: str, url: str, headers: dict[str, str], body: bytes = b"") -> Exchange:
+    async def _send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes = b"", trace: Trace | None = None
+    ) -> Exchange:
         connect = self.timeouts.connect
         try:
-            exchange = await self._connections.request(method, url, headers, body, connect_seconds=connect)
+            exchange = await self._connections.request(method, url, headers, body, connect_seconds=connect, trace=trace)
         except TimeoutError:
             raise RelayError(
                 ErrorCode.upstream_timeout, f"No connection to {_host(url)} within {connect:g} s."
@@ -212,6 +225,8 @@ class UpstreamClient:
             raise RelayError(
                 ErrorCode.upstream_unreachable, f"No request to {_host(url)} can be written: {error}."
             ) from None
+        if trace is not None:
+            trace.answered(exchange.status)
         if exchange.status == 200:
             return exchange
         raise await _refused(exchange)

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from qrelay.trace import Trace
 from qrelay.upstream.exchange import Connection, Exchange, Origin
 from qrelay.upstream.proxy import proxy_at, tunnel
 
@@ -37,7 +38,14 @@ class Connections:
         self._idle: dict[Origin, deque[Connection]] = {}
 
     async def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, connect_seconds: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        connect_seconds: float,
+        trace: Trace | None = None,
     ) -> Exchange:
         """Send a request and wait for its answer's head. Close what is returned.
 
@@ -67,7 +75,13 @@ class Connections:
         head = "".join(lines).encode("latin-1")
         while True:
             kept = self._take(origin)
-            connection = kept or await self._open(origin, connect_seconds)
+            if kept is not None:
+                connection = kept
+            elif trace is None:
+                connection = await self._open(origin, connect_seconds)
+            else:
+                with trace.timing("connect_ms"):
+                    connection = await self._open(origin, connect_seconds)
             exchange = connection.begin(head, body, self._give_back)
             try:
                 await exchange.head()
