@@ -1,11 +1,17 @@
 """Secrets open only with their key and in their place; a key is made once and never written over."""
 
 import base64
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from qrelay.database import open_database
+from qrelay.accounts.account import NewAccount
+from qrelay.accounts.store import AccountStore, open_store
+from qrelay.database import Database, open_database
+from qrelay.database.resealing import reseal
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.vault import Vault, open_vault
 from tests.accounts.conftest import Start
@@ -95,3 +101,68 @@ async def test_the_store_does_not_open_with_another_key(start: Start, home: Path
     assert (home / "qrelay.sqlite3").read_bytes() == before
     async with start() as process:
         assert process.store.accounts()[0].refresh_token == "first"
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncGenerator[tuple[Database, AccountStore]]:
+    database = await open_database(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home))
+    store = await open_store(database)
+    yield database, store
+    await store.close()
+    await database.close()
+
+
+def account(refresh_token: str) -> NewAccount:
+    return NewAccount(client_id="client", client_secret="its secret", refresh_token=refresh_token)
+
+
+@pytest.mark.anyio
+async def test_a_change_of_the_key_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    async with opened(home) as (database, store):
+        await store.add(account("first"))
+        old = (home / "master.key").read_text()
+        database.vault.add_key()
+        assert (home / "master.key").read_text().endswith(old)
+        assert await reseal(database) == 3  # the refresh token, the client's secret, the pepper
+        assert await reseal(database) == 0
+        kept = database.vault.drop_old_keys(tmp_path, datetime.now(UTC))
+        assert kept is not None
+        assert kept.read_text() == old
+        assert (await store.reload(store.accounts()[0].id)).refresh_token == "first"
+    assert old not in (home / "master.key").read_text()
+    async with opened(home) as (_, store):
+        assert store.accounts()[0].refresh_token == "first"
+    (home / "master.key").write_text(old)
+    with pytest.raises(RelayError, match="another master key"):
+        await open_database(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home))
+
+
+@pytest.mark.anyio
+async def test_a_change_that_is_broken_off_is_finished_later(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (database, store):
+        await store.add(account("first"))
+        database.vault.add_key()
+    async with opened(tmp_path) as (database, store):
+        assert store.accounts()[0].refresh_token == "first"  # sealed with the old key
+        await store.add(account("second"))  # and this one with the new
+        assert await reseal(database) == 3
+        database.vault.drop_old_keys(tmp_path / "backups", datetime.now(UTC))
+    async with opened(tmp_path) as (_, store):
+        assert [each.refresh_token for each in store.accounts()] == ["first", "second"]
+
+
+def test_a_process_beside_sees_the_new_key(tmp_path: Path) -> None:
+    here, there = open_vault(tmp_path), open_vault(tmp_path)
+    here.add_key()
+    assert there.open(here.seal("a secret", **PLACE), **PLACE) == "a secret"
+
+
+def test_keys_of_the_settings_are_changed_there(tmp_path: Path) -> None:
+    other = bytes(32)
+    vault = open_vault(tmp_path, key=f"{other.hex()},{KEY.hex()}")
+    assert vault.open(Vault(KEY).seal("old", **PLACE), **PLACE) == "old"
+    assert Vault(other).open(vault.seal("new", **PLACE), **PLACE) == "new"
+    with pytest.raises(RelayError, match="settings"):
+        vault.add_key()
+    assert vault.keys == 2

@@ -25,7 +25,7 @@ class Command:
     def __init__(self, folder: Path, variables: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.home = folder / "state"
-        kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG") if name in os.environ}
         self.environ = {**kept, "HOME": str(folder), "QRELAY_HOME": str(self.home), **(variables or {})}
 
     def __call__(self, *words: str) -> Done:

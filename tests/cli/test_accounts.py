@@ -207,3 +207,27 @@ def test_one_command_waits_for_another(command: Commands) -> None:
     with pytest.raises(HomeBusy), open_home(qrelay.home), open_home(qrelay.home):
         pass
     assert qrelay("accounts", "list").code == 0
+
+
+def test_the_master_key_is_changed_beside_a_server_too(qrelay: Command, service: Simulator) -> None:
+    account = add(qrelay, service, "mine")
+    old = (qrelay.home / "master.key").read_text()
+    done = qrelay("master-key", "rotate")
+    assert (done.code, done.err) == (0, "")
+    (kept,) = (qrelay.home / "backups").glob("master-*.key")
+    assert str(kept) in done.out
+    assert kept.read_text() == old
+    assert old not in (qrelay.home / "master.key").read_text()
+    (refreshed,) = good(qrelay, "accounts", "refresh", account["id"])
+    assert refreshed["success"] is True
+
+
+def test_a_master_key_of_the_settings_is_changed_there(command: Commands) -> None:
+    qrelay = command(QRELAY_MASTER_KEY="00" * 32)
+    refused = qrelay("master-key", "rotate")
+    assert refused.code == 1
+    assert "comma before the old one" in refused.err
+    qrelay.environ["QRELAY_MASTER_KEY"] = f"{'01' * 32},{'00' * 32}"
+    assert qrelay("master-key", "rotate").code == 0
+    qrelay.environ["QRELAY_MASTER_KEY"] = "01" * 32
+    assert qrelay("accounts", "list").code == 0

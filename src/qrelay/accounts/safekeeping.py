@@ -19,7 +19,7 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.ledger import Ledger, present
 from qrelay.accounts.spill import Spill, Spilled
-from qrelay.database.schema import accounts, database_now, secrets
+from qrelay.database.schema import CANARY, accounts, database_now, secrets
 from qrelay.errors import ErrorCode, RelayError
 
 log = structlog.get_logger()
@@ -41,6 +41,11 @@ class Safekeeping:
         self._unsaved: dict[str, Spilled] = {}
         self._saving = asyncio.Lock()
 
+    @property
+    def waiting(self) -> int:
+        """How many accounts' tokens wait for the database."""
+        return len(self._unsaved)
+
     async def take_lease(self, account_id: str, generation: int, owner: str) -> bool:
         """Whether `owner` alone may refresh the tokens of `generation` now. False: they moved on, or another is at it.
 
@@ -50,8 +55,8 @@ class Safekeeping:
             await self._save(account_id)
         async with self._ledger.writing() as connection:
             if not self._ledger.database.shared:  # there, replicas would wait for one another at this row
-                await connection.execute(delete(secrets).where(secrets.c.name == "canary"))
-                await connection.execute(insert(secrets).values(name="canary", value=_ROOM))
+                await connection.execute(delete(secrets).where(secrets.c.name == CANARY))
+                await connection.execute(insert(secrets).values(name=CANARY, value=_ROOM))
             taken = await connection.execute(
                 update(accounts)
                 .where(

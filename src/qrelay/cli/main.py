@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from qrelay.cli.commands import accounts, clients, db, transfer
+from qrelay.cli.commands import accounts, clients, db, master_key, transfer
 from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
@@ -170,6 +170,7 @@ app.add_typer(accounts.app, name="accounts")
 app.command("import")(transfer.import_)
 app.command("export")(transfer.export)
 app.add_typer(db.app, name="db")
+app.add_typer(master_key.app, name="master-key")
 for program in clients.TITLES:
     app.command(program, context_settings=clients.PASS_ON)(clients.command(program))
 

@@ -227,6 +227,16 @@ jobs = Table(
 """Work that one replica does for all: whose it is, and until when by the database's clock."""
 
 
+SEALED_CELLS: Final = (
+    (accounts, accounts.c.id, tuple(accounts.c[name] for name in SEALED)),
+    (secrets, secrets.c.name, (secrets.c.value,)),
+)
+"""Everything that is under the master key: a table, the column that names its rows, the sealed columns."""
+
+CANARY: Final = "canary"
+"""The name of the one secret that is none."""
+
+
 class database_now(ColumnElement[float]):
     """The database's clock, as seconds since the epoch: the only clock that replicas share."""
 

@@ -39,6 +39,7 @@ from qrelay.http import (
     configuration,
     count_tokens,
     log_in,
+    master_key,
     metrics,
     models,
     openapi,
@@ -189,7 +190,7 @@ class App:
                 timeout_seconds=settings.login_timeout_seconds,
             )
             stack.push_async_callback(log_ins.close)
-            self._open_routes(gateway, store, refresher, log_ins)
+            self._open_routes(gateway, store, refresher, log_ins, database)
             database.watch.start()
             if self._background:
                 keeping = asyncio.create_task(
@@ -199,7 +200,9 @@ class App:
             yield
             self._chat.clear()
 
-    def _open_routes(self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns) -> None:
+    def _open_routes(
+        self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns, database: Database
+    ) -> None:
         settings = self._settings
         memory = ResponsesStore()
         traffic = Traffic()
@@ -230,6 +233,7 @@ class App:
             *checks.routes(gateway),
             *configuration.routes(settings),
             *transfer.routes(store),
+            *master_key.routes(database, store, settings.home),
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),

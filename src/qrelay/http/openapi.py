@@ -59,6 +59,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v2/accounts/{id}/test", "Try it with one tiny real request"),
         Operation("GET", "/v2/accounts/{id}/quota", "What it has left"),
         Operation("POST", "/v2/import", "Take accounts that other programs stored", ImportBody),
+        Operation("POST", "/v2/master-key/rotate", "Change the master key, by the owner's own commands only"),
         Operation(
             "POST", "/v2/export", "Give accounts with their secrets, to the owner's own commands only", ExportBody
         ),

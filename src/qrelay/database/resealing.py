@@ -1,0 +1,44 @@
+"""A change of the master key: every record that is not of the vault's first key is sealed anew.
+
+It may be broken off at any moment and done again: until the last record is of the new key, the old one stays. It runs
+beside everything else; a row that changes meanwhile has been sealed with the new key by whoever changed it.
+"""
+
+from sqlalchemy import and_, select, update
+
+from qrelay.database.opened import Database
+from qrelay.database.schema import CANARY, SEALED_CELLS
+
+
+async def reseal(database: Database) -> int:
+    """How many records were sealed anew. Raises RelayError(store_failed)."""
+    sealed = 0
+    while step := await _sweep(database):
+        sealed += step
+    return sealed
+
+
+async def _sweep(database: Database) -> int:
+    vault = database.vault
+    sealed = 0
+    for table, naming, columns in SEALED_CELLS:
+        async with database.reading() as connection:
+            rows = (await connection.execute(select(naming, *columns).where(naming != CANARY))).all()
+        for name, *records in rows:
+            old = {
+                column: record
+                for column, record in zip(columns, records, strict=True)
+                if record is not None and not vault.is_current(record)
+            }
+            if not old:
+                continue
+            place = {"table": table.name, "row": name}
+            new = {
+                column.name: vault.seal(vault.open(record, **place, column=column.name), **place, column=column.name)
+                for column, record in old.items()
+            }
+            unchanged = and_(naming == name, *(column == record for column, record in old.items()))
+            async with database.writing() as connection:
+                await connection.execute(update(table).where(unchanged).values(new))
+            sealed += len(new)
+    return sealed
