@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import settings
 
-from tests.postgres import postgres, postgres_url
+from tests.postgres import migrated, migrated_url, postgres, postgres_url
 
-__all__ = ["postgres", "postgres_url"]  # fixtures
+__all__ = ["migrated", "migrated_url", "postgres", "postgres_url"]  # fixtures
 
 settings.register_profile("unhurried", deadline=None)  # how fast a machine is, is no law
 settings.load_profile("unhurried")

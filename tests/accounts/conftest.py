@@ -1,4 +1,6 @@
-"""One state folder, one token service, and the parts on top of them; `process` starts them anew as a restart does."""
+"""One state folder, one database, one token service, and the parts on top of them; `start` starts them anew, as a
+restart does, or beside each other, as replicas run.
+"""
 
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -34,6 +36,7 @@ class Process(NamedTuple):
     """What runs in one process."""
 
     home: Path
+    url: str
     store: AccountStore
     refresher: Refresher
     pool: Pool
@@ -49,10 +52,25 @@ class Process(NamedTuple):
 
 Start = Callable[[], AbstractAsyncContextManager[Process]]
 
+ENGINES = ["sqlite", "postgresql"]
+ON_SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "state"
+
+
+@pytest.fixture
+def engine() -> str:
+    """Which database. Modules whose tests are about statements have both, by a fixture of this name."""
+    return "sqlite"
+
+
+@pytest.fixture
+def url(engine: str, home: Path, request: pytest.FixtureRequest) -> str:
+    """A database of the test's own."""
+    return f"sqlite:///{home}/qrelay.sqlite3" if engine == "sqlite" else request.getfixturevalue("migrated_url")
 
 
 @pytest.fixture
@@ -62,18 +80,18 @@ async def tokens() -> AsyncGenerator[TokenServer]:
 
 
 @pytest.fixture
-def start(home: Path, tokens: TokenServer) -> Start:
+def start(home: Path, url: str, tokens: TokenServer) -> Start:
     @asynccontextmanager
     async def started() -> AsyncGenerator[Process]:
         clock = Clock()
-        url = f"sqlite:///{home}/qrelay.sqlite3"
         database = await open_database(url, open_vault(home), busy_seconds=0.05, clock=clock)
-        store = await open_store(database)
+        store = await open_store(database, spill_folder=home / "spill")
+        database.watch.start()
         async with aiohttp.ClientSession() as session:
             client = TokenClient(session, token_endpoint=tokens.url, timeout_seconds=2)
             refresher = Refresher(store, client)
             try:
-                yield Process(home, store, refresher, Pool(store, refresher, max_error_count=3), clock)
+                yield Process(home, url, store, refresher, Pool(store, refresher, max_error_count=3), clock)
             finally:
                 await refresher.close()
                 await store.close()

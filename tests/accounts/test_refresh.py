@@ -1,10 +1,6 @@
 """Tokens are refreshed once, kept before use, and never lost by what happens around the refresh."""
 
 import asyncio
-import sqlite3
-from collections.abc import Generator
-from contextlib import closing, contextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -13,19 +9,16 @@ from qrelay.accounts.account import AccountChanges
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.refresher import Refresher
 from qrelay.errors import ErrorCode, RelayError
-from tests.accounts.conftest import Process, Start
+from tests.accounts.conftest import ENGINES, Process, Start
+from tests.accounts.stored import execute, lose_leases, refusing_writes
 from tests.accounts.token_server import TokenServer, refusal
 
 pytestmark = pytest.mark.anyio
 
 
-@contextmanager
-def locked(home: Path) -> Generator[None]:
-    """Another program that holds the database: every write fails."""
-    with closing(sqlite3.connect(home / "qrelay.sqlite3", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield
-        other.execute("ROLLBACK")
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 async def test_an_account_without_an_access_token_is_refreshed_first(process: Process, tokens: TokenServer) -> None:
@@ -143,13 +136,6 @@ async def test_the_access_token_of_a_dead_log_in_serves_to_its_end(process: Proc
     assert raised.value.code is ErrorCode.account_expired
 
 
-def lose_leases(home: Path) -> None:
-    """As if their holder had been stopped for longer than they last."""
-    with closing(sqlite3.connect(home / "qrelay.sqlite3")) as database:
-        database.execute("UPDATE accounts SET lease_until = 0")
-        database.commit()
-
-
 async def test_a_token_another_process_rotated_is_not_dead(start: Start, tokens: TokenServer) -> None:
     async with start() as slow, start() as fast:
         account = await fast.account(tokens.knows("first"))
@@ -160,7 +146,7 @@ async def test_a_token_another_process_rotated_is_not_dead(start: Start, tokens:
         late = asyncio.create_task(slow.refresher.renew(stale))
         await tokens.asked()
         hold, tokens.hold = tokens.hold, None
-        lose_leases(fast.home)
+        lose_leases(fast.url)
         newer = await fast.refresher.renew(stale)
         hold.set()
         assert await late == newer
@@ -177,7 +163,7 @@ async def test_an_answer_that_comes_too_late_overwrites_nothing(start: Start, to
         late = asyncio.create_task(slow.refresher.credential(account.id))
         await tokens.asked()
         hold, tokens.hold_answer = tokens.hold_answer, None
-        lose_leases(fast.home)
+        lose_leases(fast.url)
         newer = await fast.refresher.credential(account.id)
         hold.set()
         assert await late == newer
@@ -233,7 +219,7 @@ async def test_a_store_that_cannot_be_written_refuses_before_the_token_call(
     process: Process, tokens: TokenServer
 ) -> None:
     account = await process.account(tokens.knows("first"))
-    with locked(process.home), pytest.raises(RelayError) as raised:
+    with refusing_writes(process.url), pytest.raises(RelayError) as raised:
         await process.refresher.credential(account.id)
     assert raised.value.code is ErrorCode.store_failed
     assert tokens.calls == 0
@@ -246,7 +232,7 @@ async def test_tokens_the_database_refuses_wait_in_a_sealed_file(start: Start, t
         account = await process.account(tokens.knows("first"))
         caller = asyncio.create_task(process.refresher.credential(account.id))
         await tokens.asked()
-        with locked(process.home):
+        with refusing_writes(process.url):
             tokens.hold.set()
             assert (await caller).access_token == "access-of-first-1"
             (file,) = (process.home / "spill").iterdir()
@@ -257,12 +243,11 @@ async def test_tokens_the_database_refuses_wait_in_a_sealed_file(start: Start, t
         assert not file.exists()
         assert (await process.store.reload(account.id)).refresh_token == "first+1"
     # The same, but the process died before the database would take them.
-    with closing(sqlite3.connect(process.home / "qrelay.sqlite3")) as database:
-        database.execute(
-            "UPDATE accounts SET generation = 0, access_token = NULL, refresh_token = previous_refresh_token"
-        )
-        database.execute("UPDATE accounts SET refresh_token = NULL, previous_refresh_token = NULL")
-        database.commit()
+    execute(
+        process.url,
+        "UPDATE accounts SET generation = 0, access_token = NULL, refresh_token = previous_refresh_token",
+        "UPDATE accounts SET refresh_token = NULL, previous_refresh_token = NULL",
+    )
     file.write_bytes(crashed)
     async with start() as process:
         adopted = process.store.get(account.id)
@@ -277,7 +262,7 @@ async def test_tokens_that_can_be_kept_nowhere_are_not_used(process: Process, to
     caller = asyncio.create_task(process.refresher.credential(account.id))
     await tokens.asked()
     (process.home / "spill").write_text("in the way")
-    with locked(process.home):
+    with refusing_writes(process.url):
         tokens.hold.set()
         with pytest.raises(RelayError) as raised:
             await caller
@@ -306,7 +291,7 @@ async def test_tokens_older_than_the_stored_ones_are_not_adopted(start: Start, t
         account = await process.account(tokens.knows("first"))
         caller = asyncio.create_task(process.refresher.credential(account.id))
         await tokens.asked()
-        with locked(process.home):
+        with refusing_writes(process.url):
             tokens.hold.set()
             await caller
             (file,) = (process.home / "spill").iterdir()

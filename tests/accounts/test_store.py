@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 
 from qrelay import database
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
@@ -22,10 +20,17 @@ from qrelay.database.schema import metadata
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.private_files import private_directory, write_private
 from qrelay.vault import Vault
-from tests.accounts.conftest import Process, Start
+from tests.accounts.conftest import ENGINES, ON_SQLITE, Process, Start
+from tests.accounts.stored import execute, refusing_writes
 from tests.accounts.token_server import TokenServer
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return request.param
+
 
 CANARY = "canary-9f2d"
 
@@ -40,12 +45,17 @@ def unreadable(home: Path) -> set[str]:
     return {path.name for path in files}
 
 
+def plain_engine(url: str) -> Engine:
+    return create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+
+
 async def adopt(process: Process, token: str) -> Account | None:
     return await adopt_environment_account(
         process.store, refresh_token=token, client_id="client-1", client_secret="s", profile_arn="arn:aws:one"
     )
 
 
+@ON_SQLITE
 async def test_nothing_on_the_disk_can_be_read(start: Start, tokens: TokenServer, home: Path) -> None:
     async with start() as process:
         account = await process.store.add(
@@ -79,10 +89,10 @@ async def test_the_log_shows_no_token(start: Start, tokens: TokenServer, capfd: 
     assert CANARY not in out + err
 
 
-async def test_the_migrations_make_the_schema(start: Start, home: Path) -> None:
+async def test_the_migrations_make_the_schema(start: Start, url: str) -> None:
     async with start():
         pass
-    engine = create_engine(f"sqlite:///{home}/qrelay.sqlite3")
+    engine = plain_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
@@ -90,9 +100,11 @@ async def test_the_migrations_make_the_schema(start: Start, home: Path) -> None:
     engine.dispose()
 
 
-async def test_a_state_of_the_first_schema_is_brought_up_to_date(start: Start, home: Path) -> None:
+async def test_a_state_of_the_first_schema_is_brought_up_to_date(start: Start, home: Path, url: str) -> None:
     private_directory(home)
-    engine = create_engine(f"sqlite:///{home}/qrelay.sqlite3")
+    if url.startswith("postgresql"):  # it isn't empty: it has the newest schema
+        execute(url, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    engine = plain_engine(url)
     config = Config()
     config.set_main_option("script_location", "qrelay.database:migrations")
     with engine.begin() as connection:
@@ -158,7 +170,7 @@ async def test_the_variables_do_not_undo_what_was_done_by_hand(start: Start) -> 
         assert (again.id, again.enabled, again.label) == (account.id, False, "mine")
 
 
-async def test_a_deleted_account_stays_deleted(start: Start, home: Path) -> None:
+async def test_a_deleted_account_stays_deleted(start: Start) -> None:
     async with start() as process:
         account = await adopt(process, "env")
         assert account is not None
@@ -167,9 +179,8 @@ async def test_a_deleted_account_stays_deleted(start: Start, home: Path) -> None
     async with start() as process:
         assert await adopt(process, "env") is None
         assert process.store.accounts() == []
-        with closing(sqlite3.connect(home / "qrelay.sqlite3")) as database:
-            secrets = "refresh_token, previous_refresh_token, access_token, client_secret, other"
-            assert database.execute(f"SELECT {secrets} FROM accounts").fetchall() == [(None,) * 5]
+        secrets = "refresh_token, previous_refresh_token, access_token, client_secret, other"
+        assert execute(process.url, f"SELECT {secrets} FROM accounts") == [(None,) * 5]
         # But whoever adds it by hand means it.
         back = await process.store.add(NewAccount(client_id="client-1", client_secret="s", refresh_token="env"))
         assert (back.id, back.state, back.refresh_token) == (account.id, "ready", "env")
@@ -237,15 +248,13 @@ async def test_counters_survive_and_cost_no_write_each(start: Start) -> None:
         assert (await process.store.reload(account.id)).error_count == 0
 
 
-async def test_counts_wait_for_a_database_that_is_busy(process: Process, home: Path) -> None:
+async def test_counts_wait_for_a_database_that_is_busy(process: Process) -> None:
     account = await process.account("first")
     process.store.failed(account.id, "one", most_errors=100)
-    with closing(sqlite3.connect(home / "qrelay.sqlite3", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with refusing_writes(process.url):
         with pytest.raises(RelayError):
             await process.store.flush()
         process.store.failed(account.id, "two", most_errors=100)
-        other.execute("ROLLBACK")
     await process.store.flush()
     stored = await process.store.reload(account.id)
     assert (stored.error_count, stored.last_error) == (2, "two")

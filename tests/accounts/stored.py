@@ -1,0 +1,56 @@
+"""A database, SQLite's or PostgreSQL's, behind the back of who uses it: looked into, changed, made to fail."""
+
+import sqlite3
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_REFUSE = """
+CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$
+"""
+
+
+def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements in one transaction; the rows of the last one."""
+    rows: list[tuple[Any, ...]] = []
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(file_of(url))) as database:
+            for statement in statements:
+                rows = database.execute(statement).fetchall()
+            database.commit()
+    else:
+        with psycopg.connect(url) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement.encode())
+                rows = cursor.fetchall() if cursor.description else []
+    return rows
+
+
+def file_of(url: str) -> Path:
+    """SQLite's."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+@contextmanager
+def refusing_writes(url: str) -> Generator[None]:
+    """While it lasts, no account can be written: another program holds SQLite's lock, or PostgreSQL's disk is full."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(file_of(url), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+        return
+    execute(url, _REFUSE, "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON accounts EXECUTE FUNCTION refuse()")
+    try:
+        yield
+    finally:
+        execute(url, "DROP TRIGGER refuse ON accounts")
+
+
+def lose_leases(url: str) -> None:
+    """As if their holders had been stopped for longer than they last."""
+    execute(url, "UPDATE accounts SET lease_until = 0")
