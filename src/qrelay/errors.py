@@ -7,7 +7,9 @@ A message says what happened to *this* request; the remedy is the row's unless t
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
+
+Resets: TypeAlias = Literal["monthly", "daily"]
 
 
 class ErrorCode(StrEnum):
@@ -181,7 +183,8 @@ class RelayError(Exception):
 
     `retry_after` is in seconds; `param` names the request's field at fault; `status` is the upstream's HTTP status
     where there was one (for logs, not for clients); `tokens` is (the prompt's size, the model's window) when a prompt
-    is too long, for clients that read the two numbers.
+    is too long, for clients that read the two numbers; `resets` is what ends a quota that is exhausted, None if waiting
+    doesn't.
     """
 
     def __init__(
@@ -194,6 +197,7 @@ class RelayError(Exception):
         param: str | None = None,
         status: int | None = None,
         tokens: tuple[int, int] | None = None,
+        resets: Resets | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -203,6 +207,7 @@ class RelayError(Exception):
         self.param = param
         self.status = status
         self.tokens = tokens
+        self.resets: Resets | None = resets
 
     @property
     def row(self) -> Row:

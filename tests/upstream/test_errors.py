@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from qrelay.errors import CATALOGUE, ErrorCode, RelayError
-from qrelay.upstream.errors import DEFAULT_RETRY_AFTER, from_error_frame, from_frame, from_http
+from qrelay.upstream.errors import from_error_frame, from_frame, from_http
 
 VALIDATION, QUOTA, DENIED = "ValidationException", "ServiceQuotaExceededException", "AccessDeniedException"
 THROTTLING, INTERNAL = "ThrottlingException", "InternalServerException"
@@ -182,8 +182,7 @@ def test_an_answer_that_says_nothing_at_all() -> None:
     ],
 )
 def test_retry_after(header: str, seconds: float | None) -> None:
-    expected = DEFAULT_RETRY_AFTER if seconds is None else seconds
-    assert told(429, {"message": "no"}, retry_after=header).retry_after == expected
+    assert told(429, {"message": "no"}, retry_after=header).retry_after == seconds
     assert told(503, {"message": "no"}, retry_after=header).retry_after == seconds
 
 
@@ -213,6 +212,21 @@ def test_a_refused_request_is_explained(reason: str, explained: str) -> None:
 
 def test_the_older_hosts_word_for_everything_is_explained() -> None:
     assert "1.25 MB" in told(400, {"message": IMPROPER, "reason": None}, x_amzn_errortype=VALIDATION).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "resets"),
+    [
+        ("MONTHLY_REQUEST_COUNT", "monthly"),
+        ("OVERAGE_REQUEST_LIMIT_EXCEEDED", "monthly"),
+        ("", "monthly"),
+        ("DAILY_REQUEST_COUNT", "daily"),
+        ("CONVERSATION_LIMIT_EXCEEDED", None),
+    ],
+)
+def test_what_ends_a_quota(reason: str, resets: str | None) -> None:
+    error = told(402, {"message": "You have reached the limit.", "reason": reason})
+    assert (error.code, error.resets) == (ErrorCode.quota_exhausted, resets)
 
 
 def test_error_frames() -> None:

@@ -120,7 +120,8 @@ class Ledger:
         tallies, self._tallies = self._tallies, {}
         rows: list[Row[Any]] = []
         try:
-            async with self.writing() as connection:
+            urgent = any(tally.switched_off or tally.suspended for tally in tallies.values())
+            async with self.writing(tell=urgent) as connection:
                 for account_id, tally in sorted(tallies.items()):
                     statement = update(accounts).where(present(account_id)).values(tally.values())
                     rows += await connection.execute(statement.returning(accounts))

@@ -51,6 +51,7 @@ class Rows:
     def renewed(self, account: Account, renewal: Renewal, received_at: float) -> dict[str, Any]:
         """What changes in the row when a token service has answered; the refresh token it used is kept as previous."""
         refresh_token = renewal.refresh_token or account.refresh_token
+        suspended = account.state == "suspended"
         values: dict[str, Any] = {
             "refresh_token": refresh_token,
             "previous_refresh_token": account.refresh_token,
@@ -58,8 +59,9 @@ class Rows:
             "issued_at": received_at,
             "expires_at": received_at + renewal.expires_in,
             "generation": account.generation + 1,
-            "state": "ready",
-            "state_reason": None if account.enabled else account.state_reason,
+            # A refresh mends a dead log-in. What the service has suspended stays so.
+            "state": "suspended" if suspended else "ready",
+            "state_reason": account.state_reason if suspended or not account.enabled else None,
             "last_refresh_time": received_at,
             "last_refresh_status": "success",
             "updated_at": received_at,

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qrelay.accounts import identity
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
+from qrelay.accounts.cooldowns import CoolDowns
 from qrelay.accounts.ledger import Ledger, unknown
 from qrelay.accounts.safekeeping import Safekeeping
 from qrelay.accounts.spill import Spill
@@ -37,6 +38,7 @@ class AccountStore:
 
     def __init__(self, ledger: Ledger, safekeeping: Safekeeping) -> None:
         self.safekeeping = safekeeping
+        self.cooldowns = CoolDowns(ledger.database)
         self.clock = ledger.database.clock
         """Seconds since the epoch, as everything here goes by."""
         self._ledger = ledger
@@ -51,6 +53,7 @@ class AccountStore:
                 await connection.execute(update(accounts).values(lease_owner=None, lease_until=None))
         await self._ledger.load()
         await self.safekeeping.adopt_spilled()
+        await self.cooldowns.start()
         self._flusher = asyncio.create_task(self._keep_flushing())
         self._ledger.database.watch.add(self._ledger.look)
 
@@ -60,6 +63,7 @@ class AccountStore:
             self._flusher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._flusher
+        await self.cooldowns.close()
         try:
             await self.flush()
         except RelayError as error:
@@ -107,10 +111,13 @@ class AccountStore:
                 raise unknown(account_id)
             values = identity.logged_in_again(row, new, digest, self._clock())
             row = await self._ledger.update(connection, account_id, values)
+        await self.cooldowns.forget(account_id)
         return self._ledger.put(row)
 
     async def patch(self, account_id: str, changes: AccountChanges) -> Account:
-        """Change what is said. New tokens make the account ready again; switching it on forgets its errors."""
+        """Change what is said. New tokens make the account ready again, and so does switching it on, also one that is
+        on but suspended; both forget its errors and end its cool-downs.
+        """
         await self.flush()
         async with self._ledger.writing() as connection:
             row = await self._ledger.fetch(connection, account_id)
@@ -120,7 +127,11 @@ class AccountStore:
                 others = update(accounts).where(accounts.c.is_active, accounts.c.id != account_id)
                 await connection.execute(others.values(is_active=False))
             values = identity.changed(self._ledger.rows.account(row), changes, self._ledger.rows, self._clock())
+            if changes.enabled and row.state == "suspended":
+                values |= {"state": "ready", "state_reason": None, "error_count": 0}
             row = await self._ledger.update(connection, account_id, values)
+        if changes.enabled or changes.refresh_token is not None or changes.access_token is not None:
+            await self.cooldowns.forget(account_id)
         if changes.is_active:
             self._ledger.show_active(account_id)
         return self._ledger.put(row)
@@ -145,6 +156,7 @@ class AccountStore:
         if heir is not None:
             self._ledger.show_active(heir)
         await self.safekeeping.forget(account_id)
+        await self.cooldowns.forget(account_id)
 
     # -- counters
 
@@ -160,6 +172,17 @@ class AccountStore:
             too_many = account.enabled and errors >= most_errors
             off = f"Switched off after {errors} errors in a row. The last: {reason}" if too_many else None
             self._ledger.count(account_id, Tally(errors=1, last_error=reason, switched_off=off))
+
+    async def suspend(self, account_id: str, reason: str) -> None:
+        """Take an account out, for the reason the service gives, until somebody enables it. Stored when this returns.
+
+        Where the database can't take it, it holds in memory and is stored later, as counters are.
+        """
+        with suppress(RelayError):  # it may have been deleted since the request began
+            self._ledger.get(account_id)
+            self._ledger.count(account_id, Tally(suspended=reason))
+            log.warning("the service has suspended an account: it is taken out", account=account_id, reason=reason)
+            await self._ledger.flush()
 
     async def flush(self) -> None:
         """Store what waits in memory: tokens the database would not take, then counters. What fails waits on."""

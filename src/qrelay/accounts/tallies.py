@@ -13,12 +13,16 @@ from qrelay.database.schema import accounts
 
 
 class Tally(Struct):
-    """What one account adds to its row. After a success, `errors` is the whole count and not an addition."""
+    """What one account adds to its row. After a success, `errors` is the whole count and not an addition.
+
+    `switched_off` and `suspended` are reasons why it is taken out.
+    """
 
     successes: int = 0
     errors: int = 0
     last_error: str | None = None
     switched_off: str | None = None
+    suspended: str | None = None
 
     def onto(self, account: Account) -> Account:
         """The account as it will be once this is stored."""
@@ -28,6 +32,9 @@ class Tally(Struct):
             error_count=self.errors if self.successes else account.error_count + self.errors,
             last_error=self.last_error or account.last_error,
         )
+        if self.suspended is not None:
+            state = "suspended" if account.enabled else account.state
+            account = replace(account, state=state, state_reason=self.suspended)
         if self.switched_off is not None:
             account = replace(account, enabled=False, state="disabled", state_reason=self.switched_off)
         return account
@@ -40,6 +47,8 @@ class Tally(Struct):
         }
         if self.last_error is not None:
             values["last_error"] = self.last_error
+        if self.suspended is not None:
+            values |= {"state": "suspended", "state_reason": self.suspended}
         if self.switched_off is not None:
             values |= {"enabled": False, "state_reason": self.switched_off}
         return values
@@ -51,4 +60,5 @@ class Tally(Struct):
             errors=later.errors if later.successes else self.errors + later.errors,
             last_error=later.last_error or self.last_error,
             switched_off=later.switched_off or self.switched_off,
+            suspended=later.suspended or self.suspended,
         )

@@ -11,10 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from qrelay.errors import ErrorCode, RelayError
-
-DEFAULT_RETRY_AFTER = 3.0
-"""Seconds told to clients of a throttled account when the service names none: they obey small integers best."""
+from qrelay.errors import ErrorCode, RelayError, Resets
 
 
 class Refusal(NamedTuple):
@@ -27,7 +24,9 @@ class Refusal(NamedTuple):
     retry_after: float | None = None
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """Any of these makes an answer this failure."""
+
     code: ErrorCode
     reasons: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
@@ -43,15 +42,14 @@ class _Row(NamedTuple):
         )
 
 
-# First match wins. The monthly limit comes before throttling: it arrives as 429, 400 and 402 (§4.2).
-_ROWS = (
-    _Row(
+ROWS = (
+    Row(
         ErrorCode.context_too_long,
         reasons=("CONTENT_LENGTH_EXCEEDS_THRESHOLD", "PROMPT_TOO_LONG"),
         phrases=("Input is too long",),
     ),
-    _Row(ErrorCode.model_unknown, reasons=("INVALID_MODEL_ID",), phrases=("Invalid model",)),
-    _Row(
+    Row(ErrorCode.model_unknown, reasons=("INVALID_MODEL_ID",), phrases=("Invalid model",)),
+    Row(
         ErrorCode.quota_exhausted,
         reasons=(
             "MONTHLY_REQUEST_COUNT",
@@ -63,21 +61,21 @@ _ROWS = (
         types=("ServiceQuotaExceededException",),
         statuses=(402,),
     ),
-    _Row(
+    Row(
         ErrorCode.upstream_overloaded,
         reasons=("INSUFFICIENT_MODEL_CAPACITY", "MODEL_TEMPORARILY_UNAVAILABLE"),
         phrases=("unexpectedly high load", "ServiceUnavailableException"),
         types=("ServiceUnavailableException",),
         statuses=(503,),
     ),
-    _Row(
+    Row(
         ErrorCode.account_throttled,
         phrases=("Too many requests", "credit limit exceeded"),
         types=("ThrottlingException", "ThrottlingError"),
         statuses=(429,),
     ),
-    _Row(ErrorCode.account_suspended, reasons=("TEMPORARILY_SUSPENDED",), phrases=("is suspended",)),
-    _Row(
+    Row(ErrorCode.account_suspended, reasons=("TEMPORARILY_SUSPENDED",), phrases=("is suspended",)),
+    Row(
         ErrorCode.feature_blocked,
         reasons=("FEATURE_NOT_SUPPORTED",),
         phrases=(
@@ -87,30 +85,31 @@ _ROWS = (
             "is not supported for this operation",
         ),
     ),
-    _Row(
+    Row(
         ErrorCode.account_expired,
         phrases=("bearer token included in the request is invalid", "Invalid token"),
         types=("UnauthorizedException", "ExpiredTokenException"),
         statuses=(401,),
     ),
-    _Row(
+    Row(
         ErrorCode.account_forbidden,
         phrases=("profileArn is required",),
         types=("AccessDeniedException",),
         statuses=(403,),
     ),
-    _Row(
+    Row(
         ErrorCode.upstream_failed,
         types=("InternalServerException", "ResourceNotFoundException", "UnknownOperationException", "Error"),
         statuses=(404,),
     ),
-    _Row(ErrorCode.request_too_large, statuses=(413,)),
-    _Row(
+    Row(ErrorCode.request_too_large, statuses=(413,)),
+    Row(
         ErrorCode.upstream_rejected,
         types=("ValidationException", "ConflictException"),
         statuses=(400, 409, 422),
     ),
 )
+"""First match wins. The monthly limit comes before throttling: it arrives as 429, 400 and 402 (§4.2)."""
 
 # What was probably broken, for the person who must mend it (PROTOCOL.md §2.6).
 _EXPLAINED = {
@@ -135,7 +134,7 @@ _IMPROPER = (
 
 def classify(refusal: Refusal) -> RelayError:
     """The error a client is told. The service's own words are kept, what it means comes first."""
-    code = next((row.code for row in _ROWS if row.fits(refusal)), ErrorCode.upstream_failed)
+    code = next((row.code for row in ROWS if row.fits(refusal)), ErrorCode.upstream_failed)
     said = refusal.message.strip() or refusal.reason or refusal.type or f"status {refusal.status}"
     message = f"The service says: {said}"
     if code is ErrorCode.upstream_rejected:
@@ -144,10 +143,15 @@ def classify(refusal: Refusal) -> RelayError:
             explained = _IMPROPER
         if explained is not None:
             message = f"{message} ({explained})"
-    retry_after = refusal.retry_after
-    if retry_after is None and code is ErrorCode.account_throttled:
-        retry_after = DEFAULT_RETRY_AFTER
-    return RelayError(code, message, retry_after=retry_after, status=refusal.status or None)
+    resets = _resets(refusal.reason) if code is ErrorCode.quota_exhausted else None
+    return RelayError(code, message, retry_after=refusal.retry_after, status=refusal.status or None, resets=resets)
+
+
+def _resets(reason: str) -> Resets | None:
+    """What ends a quota that is exhausted. A conversation's own limit is ended by no date."""
+    if reason == "CONVERSATION_LIMIT_EXCEEDED":
+        return None
+    return "daily" if reason == "DAILY_REQUEST_COUNT" else "monthly"
 
 
 def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayError:
