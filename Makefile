@@ -24,7 +24,7 @@ setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the re
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
 
-test: .venv/.dev ## Check style, types and imports, and run every test.
+test: .venv/.dev .venv/.browser ## Check style, types and imports, and run every test.
 	@$(CHECK); $(BIN)/pytest -n 2 --inline-snapshot=disable || status=1; exit $$status
 
 lint: .venv/.dev ## Check style and types only.
@@ -65,6 +65,14 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	@$(INSTALL) -r requirements/run.txt -r requirements/build.txt
 	@$(PIP) install --no-input --no-build-isolation --no-deps -e .
 	@touch $@
+
+# Chromium and a Chinese font for the console's tests, where they can be had; without, pytest tells what it leaves out.
+.venv/.browser: | .venv/.python
+	@command -v chromium >/dev/null || { echo "Installing a browser for the console's tests ..."; \
+	root=; test "$$(id -u)" = 0 || root='sudo -n'; \
+	$$root apt-get -qq update && DEBIAN_FRONTEND=noninteractive $$root apt-get -qq install -y --no-install-recommends \
+	chromium fonts-noto-cjk; } >/dev/null 2>&1 && touch $@ || \
+	echo "SKIP the console in a browser: chromium is not here and could not be installed (Debian: chromium, fonts-noto-cjk)"
 
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Installing what its tests need ..."

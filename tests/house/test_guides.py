@@ -167,8 +167,10 @@ def test_only_client_routes_are_let_through() -> None:
     assert nginx == tunnel == ngrok
     for path in ("/v1/messages", "/messages/count_tokens", "/v1/v1/messages", "/v1/models/a", "/v1/responses/compact"):
         assert re.search(nginx, path)
-    for path in ("/v2/accounts", "/api/accounts", "/credentials", "/test/token", "/admin", "/docs", "/openapi.json"):
+    for path in ("/v2/accounts", "/api/accounts", "/credentials", "/test/token", "/docs", "/openapi.json"):
         assert is_management(path)
+        assert not re.search(nginx, path)
+    for path in ("/admin", "/console", "/console/accounts", "/console/files/0/app.js"):
         assert not re.search(nginx, path)
 
 

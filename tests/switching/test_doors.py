@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from qrelay.http import console
 from qrelay.http.app import build_app
 from qrelay.settings import Settings
 from tests.gateway.conftest import Bench, bench
@@ -15,7 +16,7 @@ from tests.switching.conftest import q2api_account
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"/", "/api/hello", "/livez", "/readyz", "/healthz", "/health"}
+OPEN = {"/", "/api/hello", "/livez", "/readyz", "/healthz", "/health", *console.PATHS, console.FILES}
 CLIENT = re.compile(r"(/v1)*/(models|messages|chat/completions|responses)(/.*)?")
 ADMIN = "admin-canary-0123456789-9876543210"
 KEY = "client-canary-0123456789-9876543210"
@@ -44,7 +45,6 @@ async def management(tmp_path: Path) -> list[tuple[str, str]]:
         "api",
         "credentials",
         "test",
-        "admin",
         "docs",
         "openapi.json",
         "metrics",
@@ -107,7 +107,7 @@ async def test_with_a_secret_that_secret_alone_manages(tmp_path: Path) -> None:
 
 
 async def test_what_is_not_there_is_behind_the_door_too(relay: Bench) -> None:
-    for path in ("/v2", "/v2/nothing", "/api/login", "/test", "/admin/x", "/docs/x"):
+    for path in ("/v2", "/v2/nothing", "/api/login", "/test", "/docs/x"):
         assert (await relay.http.get(path, headers={"host": "gateway.example"})).status_code == 403, path
         assert (await relay.http.get(path)).status_code == 404, path
 

@@ -37,6 +37,7 @@ from qrelay.http import (
     aq2api,
     checks,
     configuration,
+    console,
     count_tokens,
     log_in,
     master_key,
@@ -223,7 +224,7 @@ class App:
             }
         )
         routes: list[BaseRoute] = [
-            pages.root(console=settings.console),
+            *console.routes(console=settings.console),
             *probes.routes(store),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),

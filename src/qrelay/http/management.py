@@ -3,9 +3,10 @@
     /v2/…                        ours and q2api's    {"error": {"code", "message", "remedy", "param"}}
     /api/…                       amq2api's           {"success": false, "message": text, "error": {…}}
     /credentials, /test/…        aq2api's            {"success": false, "error": text, "message": text}
-    /admin, /docs, /openapi.json pages for people    as /v2
+    /docs, /openapi.json         the API, described  as /v2
 
 Everything under these names is managing, whether there is a route or not, but for what is named in `_OPEN`.
+The console's page and its files are open to everybody (`console`): what they show comes from here.
 """
 
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from qrelay.errors import RelayError
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-_ROOTS = ("/v2", "/api", "/credentials", "/test", "/admin", "/docs", "/openapi.json")
+_ROOTS = ("/v2", "/api", "/credentials", "/test", "/docs", "/openapi.json")
 _TREES = tuple(f"{root}/" for root in _ROOTS)
 _OPEN = frozenset({"/api/hello"})  # asked by Claude Code before its first request; a probe
 

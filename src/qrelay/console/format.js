@@ -1,0 +1,54 @@
+// Numbers, times and durations as the page's language writes them.
+
+import { locale, t } from "./words.js";
+
+/** @param {number} value @param {Intl.NumberFormatOptions} [options] */
+export const number = (value, options) => new Intl.NumberFormat(locale(), options).format(value);
+
+/** Credits and the like: at most two places, and none where there is nothing after the point. */
+export const amount = (value) => number(value, { maximumFractionDigits: 2 });
+
+/** @param {number} share 0 to 1 */
+export const percent = (share) => number(share, { style: "percent", maximumFractionDigits: 1 });
+
+/** An estimate is never written like a fact. */
+export const estimated = (value, isEstimate = true) => (isEstimate ? `≈ ${number(value)}` : number(value));
+
+/** @param {number | null | undefined} ms */
+export function milliseconds(ms) {
+  if (ms === null || ms === undefined) return t("unknown");
+  if (ms < 1000) return t("time.ms", { value: number(ms, { maximumFractionDigits: ms < 10 ? 1 : 0 }) });
+  return t("time.s", { value: number(ms / 1000, { maximumFractionDigits: 2, minimumFractionDigits: 2 }) });
+}
+
+/** @param {string | number | Date} at */
+export const moment = (at) =>
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
+
+/** The time alone if it was today, else the date with it. */
+export function shortMoment(at) {
+  const date = new Date(at);
+  const today = date.toDateString() === new Date().toDateString();
+  const how = today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(locale(), how).format(date);
+}
+
+const STEPS = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+  ["second", 1000],
+];
+
+/** "in 9 days", "3 minutes ago". @param {number} ms from now, negative for the past */
+export function relative(ms) {
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(ms) >= size) ?? STEPS[3];
+  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(Math.trunc(ms / size), unit);
+}
+
+/** "9 days", "47 min", "38 s": how long, in its largest unit. @param {number} ms */
+export function span(ms) {
+  const [unit, size] = STEPS.find(([, size]) => Math.abs(ms) >= size) ?? STEPS[3];
+  const display = unit === "day" ? "long" : "short";
+  return number(Math.max(0, Math.floor(ms / size)), { style: "unit", unit, unitDisplay: display });
+}

@@ -1,0 +1,13 @@
+// The console's pages, in the order of the rail. To add one, three things:
+//
+//   1. pages/NAME.js, whose default export is a component that draws a <Page> (ui/page.js)
+//   2. words/en/NAME.js and words/zh/NAME.js: its texts, keys beginning with "NAME."
+//   3. a line here, and "page.NAME" in words/*/shell.js: what the rail calls it
+//
+// A page and its words are loaded when it is first opened; so is anything heavy that it imports dynamically.
+
+/** @type {{name: string, load: () => Promise<{default: import("preact").FunctionComponent}>}[]} */
+export const PAGES = [
+  { name: "overview", load: () => import("./pages/overview.js") },
+  { name: "accounts", load: () => import("./pages/accounts.js") },
+];

@@ -1,0 +1,8 @@
+// The accounts.
+import { html } from "../html.js";
+import { Page } from "../ui/page.js";
+import { t } from "../words.js";
+
+export default function Accounts() {
+  return html`<${Page} title=${t("page.accounts")} />`;
+}
