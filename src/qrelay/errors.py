@@ -26,6 +26,8 @@ class ErrorCode(StrEnum):
     response_unknown = "response_unknown"
     previous_response_unknown = "previous_response_unknown"
     account_unknown = "account_unknown"
+    key_unknown = "key_unknown"
+    too_many_attempts = "too_many_attempts"
     login_unknown = "login_unknown"
     login_failed = "login_failed"
     login_timeout = "login_timeout"
@@ -102,6 +104,14 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.account_unknown: Row(
         404, 404, "not_found_error", "invalid_request_error", "account_unknown", False,
         "Ask GET /v2/accounts for the ids there are.",
+    ),
+    ErrorCode.key_unknown: Row(
+        404, 404, "not_found_error", "invalid_request_error", "key_unknown", False,
+        "Ask GET /v2/keys for the ids there are; those that were revoked are not among them.",
+    ),
+    ErrorCode.too_many_attempts: Row(
+        429, 429, "rate_limit_error", "rate_limit_error", "too_many_attempts", True,
+        "Wait as long as Retry-After says, and send the right secret.",
     ),
     ErrorCode.login_unknown: Row(
         404, 404, "not_found_error", "invalid_request_error", "login_unknown", False,

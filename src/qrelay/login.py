@@ -24,6 +24,7 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.records.audit import AuditLog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.profiles import Profile, list_profiles
@@ -110,9 +111,11 @@ class LogIns:
         endpoints: Sequence[Endpoint],
         *,
         timeout_seconds: float,
+        audit: AuditLog,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._audit = audit
         self._tokens = tokens
         self._client = client
         self._endpoints = endpoints
@@ -160,11 +163,22 @@ class LogIns:
             if account.kind == "identity_center":
                 await self._choose_profile(log_in, account)
         except RelayError as error:
+            await self._note(log_in, "login.fail", error)
             log_in.end(error, self._clock())
             log.warning("a log-in has failed", log_in=log_in.id, code=error.code, reason=error.message)
         else:
+            await self._note(log_in, "login.finish", None)
             log_in.end(None, self._clock())
             log.info("logged in", log_in=log_in.id, account=log_in.account_id)
+
+    async def _note(self, log_in: LogIn, action: str, error: RelayError | None) -> None:
+        """Into the audit log. Its tokens are stored already, so a log that can't be written spoils nothing."""
+        detail = {"login": log_in.id} | ({} if error is None else {"error": str(error.code)})
+        status = 200 if error is None else error.row.status
+        try:
+            await self._audit.note("system", action, target=log_in.account_id, status=status, detail=detail)
+        except RelayError as unwritten:
+            log.warning("a log-in is missing in the audit log", log_in=log_in.id, reason=unwritten.message)
 
     def _landed(self, log_in: LogIn, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)

@@ -23,25 +23,25 @@ _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "cre
 _HARMLESS_ENDINGS: Final = ("endpoint", "url", "_at", "type", "expires_in", "expiresat", "expiresin", "uri")
 
 
-def _blank_is_none(value: object) -> object:
+def blank_is_none(value: object) -> object:
     """Forms send an empty field as an empty text."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16384, pattern=r"^[\x21-\x7e]+$")]
 """Printable and without spaces: it will be part of a header."""
-MaybeWord = Annotated[Word | None, BeforeValidator(_blank_is_none)]
+MaybeWord = Annotated[Word | None, BeforeValidator(blank_is_none)]
 Line = Annotated[
     Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] | None,
-    BeforeValidator(_blank_is_none),
+    BeforeValidator(blank_is_none),
 ]
 _Region = Annotated[
     Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{REGION.pattern}$")] | None,
-    BeforeValidator(_blank_is_none),
+    BeforeValidator(blank_is_none),
 ]
 _StartUrl = Annotated[
     Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=r"^https://[\x21-\x7e]+$")] | None,
-    BeforeValidator(_blank_is_none),
+    BeforeValidator(blank_is_none),
 ]
 
 
@@ -134,7 +134,7 @@ def new_account(body: CreateBody) -> NewAccount:
         client_secret=body.client_secret,
         refresh_token=body.refresh_token,
         access_token=body.access_token,
-        expires_at=None if body.expires_at is None else _epoch(body.expires_at),
+        expires_at=None if body.expires_at is None else epoch(body.expires_at),
         other=other_text(body.other),
     )
 
@@ -274,5 +274,6 @@ def iso(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _epoch(moment: datetime) -> float:
+def epoch(moment: datetime) -> float:
+    """Seconds since the epoch; UTC unless it says otherwise."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

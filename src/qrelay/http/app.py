@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from qrelay.accounts.environment import adopt_environment_account
 from qrelay.accounts.importing.found import take_found
@@ -35,10 +35,12 @@ from qrelay.http import (
     accounts,
     amq2api,
     aq2api,
+    audit,
     checks,
     configuration,
     console,
     count_tokens,
+    keys,
     log_in,
     master_key,
     metrics,
@@ -47,16 +49,20 @@ from qrelay.http import (
     pages,
     probes,
     responses,
+    sessions,
     transfer,
 )
-from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.cors import origin_of, preflight, with_cors
-from qrelay.http.doors import Doors, from_owner
-from qrelay.http.management import is_management, refusal
+from qrelay.http.doors import Doors
+from qrelay.http.gate import Gate
+from qrelay.http.management import is_management
 from qrelay.http.traffic import Traffic
+from qrelay.keys import open_keys
+from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
 from qrelay.outward import USER_AGENT, connections, proxy_for
+from qrelay.records.audit import AuditLog
 from qrelay.settings import Settings
 from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
@@ -86,13 +92,9 @@ class App:
         self._settings = settings
         self._folder = folder
         self._background = background
-        self._doors = Doors(
-            (key.get_secret_value() for key in settings.api_keys),
-            settings.admin_secret.get_secret_value() if settings.admin_secret else None,
-            settings.allowed_hosts,
-            settings.cors_origins,
-        )
         self._chat: dict[str, ChatRoute] = {}
+        self._doors: Doors  # they and the gate are made with the database
+        self._gate: Gate
         self._rest = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,14 +110,8 @@ class App:
                     await route(scope, receive, send)
                     return
             if is_management(scope["path"]):
-                try:
-                    self._check_management(scope)
-                    receive = _replayed(await read_body(scope, receive, self._settings.max_body_bytes), receive)
-                except RelayError as error:
-                    await refusal(error, scope["path"])(scope, receive, send)
-                    return
-                except ClientLeft:
-                    return
+                await self._gate(scope, receive, send)
+                return
         await self._rest(scope, receive, send)
 
     @asynccontextmanager
@@ -141,11 +137,6 @@ class App:
         path = scope["path"]
         return bool(self._settings.cors_origins) and not is_management(path) and path != "/metrics"
 
-    def _check_management(self, scope: Scope) -> None:
-        if not (self._settings.console or from_owner(scope)):
-            raise RelayError(ErrorCode.route_unknown, f"This gateway has no route {scope['path'][:200]}.")
-        self._doors.check_management(scope)
-
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         settings = self._settings
@@ -154,6 +145,27 @@ class App:
             stack.push_async_callback(database.close)
             store = await open_store(database, spill_folder=settings.home / "spill")
             stack.push_async_callback(store.close)
+            client_keys = await open_keys(database, (key.get_secret_value() for key in settings.api_keys))
+            stack.push_async_callback(client_keys.close)
+            admin_secret = settings.admin_secret.get_secret_value() if settings.admin_secret else None
+            console_sessions = Sessions(database, admin_secret) if admin_secret else None
+            self._doors = Doors(
+                client_keys,
+                on_loopback=settings.on_loopback,
+                admin_secret=admin_secret,
+                sessions=console_sessions,
+                allowed_hosts=settings.allowed_hosts,
+                cors_origins=settings.cors_origins,
+            )
+            audit_log = AuditLog(database)
+            self._gate = Gate(
+                self._rest,
+                lambda: self._rest.router.routes,
+                self._doors,
+                audit_log,
+                console=settings.console,
+                max_body=settings.max_body_bytes,
+            )
             session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
             token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
@@ -189,9 +201,21 @@ class App:
                 client,
                 all_endpoints(settings.api_endpoint, settings.binding, settings.origin),
                 timeout_seconds=settings.login_timeout_seconds,
+                audit=audit_log,
             )
             stack.push_async_callback(log_ins.close)
-            self._open_routes(gateway, store, refresher, log_ins, database)
+            self._open_routes(
+                gateway,
+                store,
+                refresher,
+                log_ins,
+                [
+                    *keys.routes(client_keys),
+                    *sessions.routes(console_sessions, self._doors, audit_log),
+                    *audit.routes(audit_log),
+                    *master_key.routes(database, store, settings.home),
+                ],
+            )
             database.watch.start()
             if self._background:
                 keeping = asyncio.create_task(
@@ -202,7 +226,7 @@ class App:
             self._chat.clear()
 
     def _open_routes(
-        self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns, database: Database
+        self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns, guarding: list[Route]
     ) -> None:
         settings = self._settings
         memory = ResponsesStore()
@@ -233,8 +257,8 @@ class App:
             *accounts.routes(store, refresher),
             *checks.routes(gateway),
             *configuration.routes(settings),
+            *guarding,
             *transfer.routes(store),
-            *master_key.routes(database, store, settings.home),
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),
@@ -281,16 +305,6 @@ def _without_v1(path: str) -> str:
     while path.startswith("/v1/"):
         path = path[3:]
     return path
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The request's body again, for a reader that comes after its size was checked."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receiving() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return receiving
 
 
 async def _open_database(settings: Settings) -> Database:

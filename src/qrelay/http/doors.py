@@ -1,31 +1,48 @@
 """Who may do what: keys for the client routes, the admin secret or loopback for the management routes.
 
-    client routes      a key in `Authorization: Bearer` or `x-api-key`; without any key configured, only callers that
-                       name the gateway by a loopback (or allowed) host and come from no foreign page
-    management routes  with an admin secret: that secret as a bearer, nothing else
+    client routes      a key in `Authorization: Bearer` or `x-api-key`. Without any key, of the settings or made here,
+                       and bound to loopback: callers that name the gateway by a loopback (or allowed) host and come
+                       from no foreign page
+    management routes  with an admin secret: that secret as a bearer, or a session's cookie; a client key never
                        without: the peer and the Host are loopback, no foreign Origin, no header a proxy adds
     /metrics           either of these two
     the owner          whoever calls through what `for_owner` made is let in everywhere
 
 A browser page on another site can make requests to 127.0.0.1, and a DNS name can be pointed there: Host and Origin are
-what tells them from the user. Keys are compared by digest, so that time says nothing about them.
+what tells them from the user. A page on another port of this machine even sends the cookie: so whatever a session
+changes needs a header that only our own pages can send. Secrets are compared by digest, so that time says nothing.
 """
 
 import hmac
+import time
 from collections.abc import Iterable
-from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
-from urllib.parse import urlsplit
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.http.asked import (
+    Asked,
+    asked,
+    from_this_machine,
+    header,
+    host_name_of,
+    hostname,
+    peer_of,
+    same_origin,
+    session_token,
+)
+from qrelay.keys import Keys
+from qrelay.keys.attempts import Attempts
+from qrelay.keys.sessions import Sessions
+from qrelay.records.audit import Actor
 from qrelay.settings import is_loopback
 
+CSRF_HEADER: Final = "x-qrelay-csrf"
+
 _OWNER = "qrelay.owner"
-_PROXY_HEADERS = (b"forwarded", b"x-real-ip", b"via")
-_PROXY_PREFIXES = (b"x-forwarded-", b"cf-")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def for_owner(app: ASGIApp) -> ASGIApp:
@@ -45,161 +62,154 @@ def from_owner(scope: Scope) -> bool:
     return scope.get(_OWNER) is True
 
 
-class _Asked(NamedTuple):
-    """The headers of a request that doors look at; "" for one that isn't there."""
-
-    host: str
-    origin: str
-    bearer: str
-    api_key: str
-    through_proxy: bool
-
-
-def _asked(scope: Scope) -> _Asked:
-    host = origin = authorization = api_key = ""
-    through_proxy = False
-    for name, value in scope["headers"]:
-        if name == b"host":
-            host = _joined(host, value)
-        elif name == b"origin":
-            origin = _joined(origin, value)
-        elif name == b"authorization":
-            authorization = value.decode("latin-1")
-        elif name == b"x-api-key":
-            api_key = value.decode("latin-1").strip()
-        elif name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES):
-            through_proxy = True
-    scheme, _, token = authorization.strip().partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return _Asked(host, origin, bearer, api_key, through_proxy)
-
-
-def _joined(before: str, value: bytes) -> str:
-    """Two of what there may be one of are no name of ours: who sends both means somebody to read the other one."""
-    text = value.decode("latin-1")
-    return f"{before}, {text}" if before else text
-
-
-def _digest(secret: str) -> bytes:
-    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
 class Doors:
-    """Checks requests. Each check raises RelayError (`client_unauthorized`, `client_forbidden`) or lets it pass."""
+    """Checks requests. Each check raises RelayError (`client_unauthorized`, `client_forbidden`) or lets it pass.
+
+    `sessions` are there where there is an admin secret; `on_loopback` is whether only this machine can reach us.
+    """
 
     def __init__(
         self,
-        api_keys: Iterable[str] = (),
+        keys: Keys,
+        *,
+        on_loopback: bool,
         admin_secret: str | None = None,
+        sessions: Sessions | None = None,
         allowed_hosts: Iterable[str] = (),
         cors_origins: Iterable[str] = (),
     ) -> None:
-        self._keys = frozenset(map(_digest, api_keys))
+        self._keys = keys
+        self._on_loopback = on_loopback
         self._admin = _digest(admin_secret) if admin_secret else None
+        self._sessions = sessions
+        self._guesses = Attempts(per_place=300, in_all=1000)
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
         self._cors_origins = frozenset(origin.rstrip("/").lower() for origin in cors_origins)
 
+    @property
+    def needs_secret(self) -> bool:
+        """Whether managing takes the admin secret."""
+        return self._admin is not None
+
     def check_client(self, scope: Scope) -> str:
-        """Returns who asks: a digest of the key, "" where there are none. What is kept for one is not for another."""
+        """Returns who asks: the id of the key, "" where there are none. What is kept for one is not for another."""
         if from_owner(scope):
             return ""
-        asked = _asked(scope)
-        if self._keys:
-            return self._check_key(asked)
-        if not self._names_us(asked.host):
+        request = asked(scope)
+        if self._keys.needed or not self._on_loopback:
+            return self._check_key(request)
+        if not self._names_us(request.host):
             raise RelayError(
-                ErrorCode.client_forbidden, f"This gateway is not called {asked.host[:100]!r}, and it has no keys."
+                ErrorCode.client_forbidden, f"This gateway is not called {request.host[:100]!r}, and it has no keys."
             )
-        if asked.origin and not (self.allows_origin(asked.origin) or is_loopback(_hostname(asked.origin))):
+        if request.origin and not (self.allows_origin(request.origin) or is_loopback(hostname(request.origin))):
             raise RelayError(
                 ErrorCode.client_forbidden,
-                f"Pages of {asked.origin[:100]!r} may not use this gateway.",
+                f"Pages of {request.origin[:100]!r} may not use this gateway.",
                 remedy="Name the origin in QRELAY_CORS_ORIGINS.",
             )
         return ""
 
-    def _check_key(self, asked: _Asked) -> str:
-        if asked.bearer and asked.api_key and asked.bearer != asked.api_key:
+    def _check_key(self, request: Asked) -> str:
+        if request.bearer and request.api_key and request.bearer != request.api_key:
             raise RelayError(ErrorCode.client_unauthorized, "Authorization and x-api-key hold two different keys.")
-        key = asked.bearer or asked.api_key
+        key = request.bearer or request.api_key
         if not key:
             raise RelayError(ErrorCode.client_unauthorized, "This gateway needs a key, and the request has none.")
-        digest = _digest(key)
-        if digest not in self._keys:
-            raise RelayError(ErrorCode.client_unauthorized, "This gateway does not know the key of the request.")
-        return digest.hex()
+        return self._keys.check(key)
 
-    def check_management(self, scope: Scope) -> None:
+    async def check_management(self, scope: Scope) -> Actor:
+        """Returns as whom the caller is let in."""
         if from_owner(scope):
-            return
-        asked = _asked(scope)
-        if self._admin is not None:
-            if not asked.bearer:
+            return "owner"
+        request = asked(scope)
+        if self._admin is None:
+            if not from_this_machine(scope, request):
                 raise RelayError(
-                    ErrorCode.client_unauthorized,
-                    "This route needs the admin secret.",
-                    remedy="Send it as 'Authorization: Bearer …' (QRELAY_ADMIN_SECRET).",
+                    ErrorCode.client_forbidden,
+                    "Without an admin secret this route answers only direct requests from this machine to a loopback "
+                    "name.",
+                    remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
                 )
-            if not hmac.compare_digest(_digest(asked.bearer), self._admin):
+            return "loopback"
+        if request.bearer:
+            now = time.monotonic()
+            if (wait := self._guesses.wait(peer_of(scope) or "", now)) > 0:
+                raise RelayError(
+                    ErrorCode.too_many_attempts,
+                    "There were too many wrong secrets in the last minute.",
+                    retry_after=wait,
+                )
+            if not self.is_admin_secret(request.bearer):
+                if not self._keys.knows(request.bearer):
+                    self._guesses.failed(peer_of(scope) or "", now)
                 raise RelayError(
                     ErrorCode.client_forbidden,
                     "That is not the admin secret.",
                     remedy="Client keys do not open management routes; send QRELAY_ADMIN_SECRET.",
                 )
-            if asked.origin and not _same_origin(asked):
-                raise RelayError(ErrorCode.client_forbidden, "Pages of other origins may not manage this gateway.")
+            if request.origin and not same_origin(request):
+                raise _foreign_page()
+            return "admin"
+        await self._check_session(scope, request)
+        return "session"
+
+    async def _check_session(self, scope: Scope, request: Asked) -> None:
+        token = session_token(scope)
+        if not token:
+            raise RelayError(
+                ErrorCode.client_unauthorized,
+                "This route needs the admin secret.",
+                remedy="Send it as 'Authorization: Bearer …' (QRELAY_ADMIN_SECRET), or log in to the console.",
+            )
+        self.check_page(scope)
+        if await self.session_ends_at(scope) is None:
+            raise RelayError(
+                ErrorCode.client_unauthorized, "This session has ended.", remedy="Log in to the console again."
+            )
+        if scope["method"] in _READING:
             return
-        if not _from_this_machine(scope, asked):
+        if header(scope, CSRF_HEADER.encode()) != "1" or not (request.origin or header(scope, b"sec-fetch-site")):
             raise RelayError(
                 ErrorCode.client_forbidden,
-                "Without an admin secret this route answers only direct requests from this machine to a loopback name.",
-                remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
+                "A session may change something from the console's own pages only.",
+                remedy=f"Send the header '{CSRF_HEADER}: 1' from a page of this gateway; programs send the admin "
+                "secret as a bearer.",
             )
 
-    def check_metrics(self, scope: Scope) -> None:
+    def check_page(self, scope: Scope) -> None:
+        """Refuse what a browser sends for a page of another origin: another port of this machine is one."""
+        request = asked(scope)
+        from_elsewhere = header(scope, b"sec-fetch-site").lower() not in {"", "same-origin", "none"}
+        if from_elsewhere or (request.origin and not same_origin(request)):
+            raise _foreign_page()
+
+    async def session_ends_at(self, scope: Scope) -> float | None:
+        """When the caller's session ends at the latest, None without one. Raises RelayError(store_failed)."""
+        token = session_token(scope)
+        return await self._sessions.ends_at(token) if token and self._sessions is not None else None
+
+    async def check_metrics(self, scope: Scope) -> None:
         """Figures are for this machine too when there is an admin secret: who scrapes them from here needs no key."""
-        if not _from_this_machine(scope, _asked(scope)):
-            self.check_management(scope)
+        if not from_this_machine(scope, asked(scope)):
+            await self.check_management(scope)
+
+    def is_admin_secret(self, text: str) -> bool:
+        """Whether it is; where there is none, nothing is."""
+        return self._admin is not None and hmac.compare_digest(_digest(text), self._admin)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a browser page of that origin may read the client routes' answers (CORS)."""
         return origin.rstrip("/").lower() in self._cors_origins
 
     def _names_us(self, host: str) -> bool:
-        name = _host_name_of(host)
+        name = host_name_of(host)
         return is_loopback(name) or name.lower() in self._allowed_hosts
 
 
-def _from_this_machine(scope: Scope, asked: _Asked) -> bool:
-    """A direct request from loopback to a loopback name, and from no page of another origin."""
-    peer = scope.get("client")
-    return (
-        peer is not None
-        and is_loopback(peer[0])
-        and is_loopback(_host_name_of(asked.host))
-        and not asked.through_proxy
-        and (not asked.origin or _same_origin(asked))
-    )
+def _foreign_page() -> RelayError:
+    return RelayError(ErrorCode.client_forbidden, "Pages of other origins may not manage this gateway.")
 
 
-@lru_cache(maxsize=256)
-def _host_name_of(host: str) -> str:
-    """`localhost:8000` to `localhost`, `[::1]:8000` to `::1`."""
-    return _hostname(f"//{host}")
-
-
-def _hostname(url: str) -> str:
-    """The name in an address, "" where it is none: `localhost:80, evil.example` has no number for a port."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return ""
-    return parts.hostname or ""
-
-
-def _same_origin(asked: _Asked) -> bool:
-    try:
-        return urlsplit(asked.origin).netloc.lower() == asked.host.lower() != ""
-    except ValueError:
-        return False
+def _digest(secret: str) -> bytes:
+    return sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -5,10 +5,12 @@
     /credentials, /test/…        aq2api's            {"success": false, "error": text, "message": text}
     /docs, /openapi.json         the API, described  as /v2
 
-Everything under these names is managing, whether there is a route or not, but for what is named in `_OPEN`.
-The console's page and its files are open to everybody (`console`): what they show comes from here.
+Everything under these names is managing, whether there is a route or not, but for what is named in `_PROBES`. The
+console's page and its files are open to everybody (`console`): what they show comes from here. So is logging in, where
+there is an admin secret.
 """
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -21,12 +23,17 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 _ROOTS = ("/v2", "/api", "/credentials", "/test", "/docs", "/openapi.json")
 _TREES = tuple(f"{root}/" for root in _ROOTS)
-_OPEN = frozenset({"/api/hello"})  # asked by Claude Code before its first request; a probe
+_PROBES = frozenset({"/api/hello"})  # asked by Claude Code before its first request
 
 
 def is_management(path: str) -> bool:
     """Whether a path changes or shows the gateway itself."""
-    return path in _ROOTS or (path.startswith(_TREES) and path not in _OPEN)
+    return path in _ROOTS or (path.startswith(_TREES) and path not in _PROBES)
+
+
+def opens_with_a_secret(method: str, path: str) -> bool:
+    """Whether everybody may come in where an admin secret guards the rest: to log in, and to see if one has to."""
+    return path == "/v2/session" and method in {"GET", "HEAD", "POST"}
 
 
 def told(endpoint: Endpoint) -> Endpoint:
@@ -51,7 +58,8 @@ def refusal(error: RelayError, path: str) -> JSONResponse:
         body = {"success": False, "error": told, "message": told}
     else:
         body = {"error": error_answer(error)}
-    return JSONResponse(body, error.row.status)
+    headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+    return JSONResponse(body, error.row.status, headers)
 
 
 def error_answer(error: RelayError) -> dict[str, str | None]:

@@ -35,7 +35,7 @@ def routes(traffic: Traffic, gateway: Gateway, refresher: Refresher, store: Acco
 
     async def metrics(request: Request) -> Response:
         try:
-            doors.check_metrics(request.scope)
+            await doors.check_metrics(request.scope)
         except RelayError as error:
             return refusal(error, request.url.path)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))

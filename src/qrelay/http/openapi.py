@@ -17,7 +17,9 @@ from qrelay import __version__
 from qrelay.http.account_bodies import ChangeBody, CreateBody
 from qrelay.http.amq2api import AccountBody
 from qrelay.http.aq2api import CredentialsBody
+from qrelay.http.keys import KeyBody
 from qrelay.http.log_in import StartBody
+from qrelay.http.sessions import SessionBody
 from qrelay.http.transfer import ExportBody, ImportBody
 
 
@@ -68,6 +70,15 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v2/auth/start", "Begin a log-in by device code", StartBody),
         Operation("GET", "/v2/auth/status/{id}", "How it stands"),
         Operation("POST", "/v2/auth/claim/{id}", "Wait for its end"),
+    ),
+    "Keys and log": (
+        Operation("GET", "/v2/keys", "The client keys made here"),
+        Operation("POST", "/v2/keys", "Make a client key; it is shown this once", KeyBody),
+        Operation("DELETE", "/v2/keys/{id}", "Revoke a client key, at once"),
+        Operation("GET", "/v2/audit", "Who changed what, the newest first"),
+        Operation("POST", "/v2/session", "Log in to the console with the admin secret", SessionBody),
+        Operation("GET", "/v2/session", "Whether a log-in is needed, and whether it is done"),
+        Operation("DELETE", "/v2/session", "Log out"),
     ),
     "Gateway": (
         Operation("GET", "/v2/settings", "Every setting and where it came from"),

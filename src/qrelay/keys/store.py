@@ -1,0 +1,249 @@
+"""Client keys: those made here, and beside them those of the settings. Looked up in memory: no SQL for a request.
+
+    check(text)  ->  whose it is          unknown, mistyped, expired and revoked ones are told apart to who holds them
+    create, revoke, listed                written first, then seen here at once, on other replicas within a second
+
+What is stored is HMAC-SHA-256 under the installation's pepper, and the last four characters. A row stays when its key
+is revoked: it says who used what, and tells the holder why. While the database is away, keys that are known serve on.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Row, func, insert, or_, select, update
+
+from qrelay.database import Database
+from qrelay.database.schema import keys
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.keys import text as texts
+
+log = structlog.get_logger()
+
+_FLUSH_SECONDS: Final = 10.0
+_SETTINGS: Final = "settings_"
+SETTINGS_NAME: Final = "a key of QRELAY_API_KEYS"
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One key made here. Times are seconds since the epoch; `ending` is its last four characters."""
+
+    id: str
+    name: str
+    digest: str
+    ending: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    last_used_at: float | None
+
+
+class Keys:
+    """Made by `open_keys`; `close` it. `given` are the keys of the settings."""
+
+    def __init__(self, database: Database, given: Iterable[str] = ()) -> None:
+        self._database = database
+        self._clock = database.clock
+        self._pepper = database.pepper.encode()
+        self._given = {digest: _SETTINGS + digest[:12] for digest in map(self._digest, given)}
+        self._known: dict[str, Key] = {}
+        self._by_id: dict[str, Key] = {}
+        self._used: dict[str, float] = {}
+        self._flusher: asyncio.Task[None] | None = None
+        self._live: set[str] = set()
+        self._mark: tuple[int, int] = (0, 0)
+
+    async def start(self) -> None:
+        """Read them, and begin to note their use: for `open_keys`."""
+        await self._load()
+        self._database.watch.add(self._look)
+        self._flusher = asyncio.create_task(self._keep_flushing())
+
+    async def close(self) -> None:
+        """Store when they were used."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._flusher
+        try:
+            await self.flush()
+        except RelayError as error:
+            log.warning("when keys were used was not stored", reason=error.message)
+
+    @property
+    def needed(self) -> bool:
+        """Whether a caller has to have one: there is one, of the settings or made here, if only an expired one."""
+        return bool(self._live or self._given)
+
+    @property
+    def count(self) -> int:
+        """How many were made here and not revoked; an expired one counts."""
+        return len(self._live)
+
+    def check(self, text: str) -> str:
+        """The id of the key. Raises RelayError(client_unauthorized) that says what is wrong with it."""
+        digest = self._digest(text)
+        given = self._given.get(digest)
+        if given is not None:
+            return given
+        key = self._known.get(digest)
+        if key is None or not hmac.compare_digest(key.digest, digest):
+            raise _unknown(text)
+        now = self._clock()
+        if key.revoked_at is not None:
+            raise RelayError(
+                ErrorCode.client_unauthorized,
+                "The key of the request was revoked.",
+                remedy="Ask who runs this gateway for a new one, or make one with 'qrelay keys create'.",
+            )
+        if key.expires_at is not None and key.expires_at <= now:
+            when = datetime.fromtimestamp(key.expires_at, UTC)
+            raise RelayError(
+                ErrorCode.client_unauthorized,
+                f"The key of the request expired on {when:%Y-%m-%d at %H:%M} UTC.",
+                remedy="Ask who runs this gateway for a new one, or make one with 'qrelay keys create'.",
+            )
+        self._used[key.id] = now
+        return key.id
+
+    def knows(self, text: str) -> bool:
+        """Whether it is a key, or was one: no secret that somebody guesses."""
+        digest = self._digest(text)
+        return digest in self._given or digest in self._known
+
+    def name_of(self, key_id: str) -> str | None:
+        """What people call the key of that id, a revoked one too; None for one that never was."""
+        if key_id.startswith(_SETTINGS):
+            return SETTINGS_NAME
+        key = self._by_id.get(key_id)
+        return None if key is None else key.name
+
+    async def create(self, name: str, expires_at: float | None) -> tuple[Key, str]:
+        """A new key, and its text: the only time it is known."""
+        text = texts.new_key()
+        values: dict[str, Any] = {
+            "id": f"key_{secrets.token_hex(8)}",
+            "name": name,
+            "digest": self._digest(text),
+            "ending": text[-4:],
+            "created_at": self._clock(),
+            "expires_at": expires_at,
+        }
+        async with self._database.writing(tell=True) as connection:
+            row = (await connection.execute(insert(keys).values(**values).returning(keys))).one()
+        return self._put(row), text
+
+    async def revoke(self, key_id: str) -> None:
+        """End it, at once. Raises RelayError(key_unknown)."""
+        if key_id.isascii() and key_id.isprintable():  # no other is asked for: PostgreSQL takes no NUL
+            statement = update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
+            async with self._database.writing(tell=True) as connection:
+                changed = await connection.execute(statement.values(revoked_at=self._clock()).returning(keys))
+                row = changed.one_or_none()
+            if row is not None:
+                self._put(row)
+                return
+        raise RelayError(ErrorCode.key_unknown, f"There is no key {key_id[:80]!r}.")
+
+    async def listed(self) -> list[Key]:
+        """All that are not revoked, oldest first, with the use that other replicas know of."""
+        if self._database.shared:
+            await self._load()
+        live = [key for key in self._known.values() if key.revoked_at is None]
+        return [
+            replace(key, last_used_at=max(key.last_used_at or 0.0, self._used.get(key.id, 0.0)) or None)
+            for key in sorted(live, key=lambda key: (key.created_at, key.id))
+        ]
+
+    async def flush(self) -> None:
+        """Store when keys were used. Nothing is forgotten when it fails."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        rows: list[Row[Any]] = []
+        try:
+            async with self._database.writing() as connection:
+                for key_id, at in sorted(used.items()):
+                    older = or_(keys.c.last_used_at.is_(None), keys.c.last_used_at < at)
+                    statement = update(keys).where(keys.c.id == key_id, older).values(last_used_at=at)
+                    rows += await connection.execute(statement.returning(keys))
+        except (RelayError, asyncio.CancelledError):
+            self._used = used | self._used
+            raise
+        for row in rows:
+            self._put(row)
+
+    def is_active(self, key: Key) -> bool:
+        """Whether it opens the client routes now."""
+        return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._clock())
+
+    async def _load(self) -> None:
+        async with self._database.reading() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(select(keys))).all()
+        for row in rows:
+            self._put(row)
+        self._mark = len(rows), sum(row.revoked_at is not None for row in rows)
+
+    async def _look(self) -> None:
+        """Take over what other processes have made and revoked: rows are never deleted, so counts tell."""
+        async with self._database.reading() as connection:
+            found = (
+                await connection.execute(select(func.count(), func.count(keys.c.revoked_at)).select_from(keys))
+            ).one()
+        if (found[0], found[1]) != self._mark:
+            await self._load()
+
+    def _put(self, row: Row[Any]) -> Key:
+        """A row into memory; one that was read before its key was revoked doesn't bring it back."""
+        key = Key(**dict(zip(keys.c.keys(), row, strict=True)))
+        held = self._known.get(key.digest)
+        if held is not None and held.revoked_at is not None:
+            key = replace(key, revoked_at=held.revoked_at)
+        self._known[key.digest] = self._by_id[key.id] = key
+        if key.revoked_at is None:
+            self._live.add(key.id)
+        else:
+            self._live.discard(key.id)
+        return key
+
+    async def _keep_flushing(self) -> None:
+        failing = False
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            try:
+                await self.flush()
+                failing = False
+            except RelayError as error:
+                if not failing:
+                    log.warning("when keys were used waits to be stored", reason=error.message)
+                failing = True
+
+    def _digest(self, text: str) -> str:
+        return hmac.digest(self._pepper, b"client key|" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
+async def open_keys(database: Database, given: Iterable[str] = ()) -> Keys:
+    """The keys of a database, read, and those of the settings; close them before the database.
+
+    Raises RelayError(store_failed).
+    """
+    held = Keys(database, given)
+    await held.start()
+    return held
+
+
+def _unknown(text: str) -> RelayError:
+    if text.startswith(texts.PREFIX) and not texts.is_whole(text):
+        return RelayError(
+            ErrorCode.client_unauthorized,
+            "The key of the request is mistyped: its check sum is wrong.",
+            remedy=f"Copy it again, all {texts.LENGTH} characters of it.",
+        )
+    return RelayError(ErrorCode.client_unauthorized, "This gateway does not know the key of the request.")
