@@ -24,6 +24,7 @@ class ErrorCode(StrEnum):
     method_not_allowed = "method_not_allowed"
     model_unknown = "model_unknown"
     response_unknown = "response_unknown"
+    request_unknown = "request_unknown"
     previous_response_unknown = "previous_response_unknown"
     account_unknown = "account_unknown"
     key_unknown = "key_unknown"
@@ -96,6 +97,10 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.response_unknown: Row(
         404, 404, "not_found_error", "invalid_request_error", "not_found", False,
         "Stored responses are kept for a limited time, and only for the key that asked for them.",
+    ),
+    ErrorCode.request_unknown: Row(
+        404, 404, "not_found_error", "invalid_request_error", "not_found", False,
+        "Ask GET /v2/requests for those that are kept; the oldest make room (QRELAY_REQUEST_LOG_ROWS).",
     ),
     ErrorCode.previous_response_unknown: Row(
         400, 400, "invalid_request_error", "invalid_request_error", "previous_response_not_found", False,

@@ -248,10 +248,18 @@ class Settings(BaseSettings):
     """Whether a Messages request that doesn't say `stream` is streamed, as aq2api did."""
     anthropic_version: Annotated[Annotated[str, AfterValidator(_header_value)] | None, Also("ANTHROPIC_VERSION")] = None
     """What the `anthropic-version` header of Messages answers says; when unset, they have none."""
+    show_account: bool = False
+    """Whether answers name the account that served them, in the header `x-qrelay-account`."""
     model_aliases: Annotated[Words, AfterValidator(_aliases)] = ()
     """Names of your own for models: name=model pairs, separated by commas."""
     remote_images: Literal["reject"] = "reject"
     """What happens to images given as a remote URL: they are refused, and nothing is fetched."""
+
+    # Records
+    request_log_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
+    """How many requests the request log keeps, the newest; 0 keeps none. No prompt and no answer is ever in it."""
+    usage_days: Annotated[int, Field(ge=1, le=3650)] = 400
+    """For how many days the figures of usage are kept."""
 
     # Logs
     log_level: Annotated[

@@ -48,21 +48,26 @@ from qrelay.http import (
     openapi,
     pages,
     probes,
+    request_log,
     responses,
     sessions,
     transfer,
+    usage,
 )
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.cors import origin_of, preflight, with_cors
 from qrelay.http.doors import Doors
+from qrelay.http.endings import Endings
 from qrelay.http.gate import Gate
 from qrelay.http.management import is_management
 from qrelay.http.traffic import Traffic
 from qrelay.keys import open_keys
 from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
+from qrelay.logs import Redactor
 from qrelay.outward import USER_AGENT, connections, proxy_for
 from qrelay.records.audit import AuditLog
+from qrelay.records.journal import Journal
 from qrelay.settings import Settings
 from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
@@ -166,6 +171,9 @@ class App:
                 console=settings.console,
                 max_body=settings.max_body_bytes,
             )
+            journal = Journal(database, rows=settings.request_log_rows, days=settings.usage_days)
+            stack.push_async_callback(journal.close)
+            journal.start()
             session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
             token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
@@ -204,6 +212,7 @@ class App:
                 audit=audit_log,
             )
             stack.push_async_callback(log_ins.close)
+            names = request_log.Names(store, client_keys.name_of)
             self._open_routes(
                 gateway,
                 store,
@@ -214,7 +223,10 @@ class App:
                     *sessions.routes(console_sessions, self._doors, audit_log),
                     *audit.routes(audit_log),
                     *master_key.routes(database, store, settings.home),
+                    *request_log.routes(journal, names),
+                    *usage.routes(journal, names),
                 ],
+                journal=journal,
             )
             database.watch.start()
             if self._background:
@@ -226,11 +238,19 @@ class App:
             self._chat.clear()
 
     def _open_routes(
-        self, gateway: Gateway, store: AccountStore, refresher: Refresher, log_ins: LogIns, guarding: list[Route]
+        self,
+        gateway: Gateway,
+        store: AccountStore,
+        refresher: Refresher,
+        log_ins: LogIns,
+        management: list[Route],
+        *,
+        journal: Journal,
     ) -> None:
         settings = self._settings
         memory = ResponsesStore()
         traffic = Traffic()
+        endings = Endings(traffic, journal, Redactor(settings.secrets()))
         self._chat.update(
             {
                 path: ChatRoute(
@@ -241,7 +261,8 @@ class App:
                     max_body=settings.max_body_bytes,
                     ping_seconds=settings.ping_seconds,
                     new_id=new_id,
-                    traffic=traffic,
+                    endings=endings,
+                    show_account=settings.show_account,
                     headers=self._extra_headers(dialect),
                 )
                 for path, dialect in DIALECTS.items()
@@ -253,11 +274,11 @@ class App:
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
-            *metrics.routes(traffic, gateway, refresher, store, self._doors),
+            *metrics.routes(traffic, gateway, refresher, store, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher),
             *checks.routes(gateway),
             *configuration.routes(settings),
-            *guarding,
+            *management,
             *transfer.routes(store),
             *log_in.routes(log_ins, store),
             *amq2api.routes(store),

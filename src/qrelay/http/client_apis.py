@@ -22,8 +22,7 @@ from qrelay.events import Event, Finish
 from qrelay.gateway import Gateway
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
-from qrelay.http.traffic import Traffic
-from qrelay.logs import RequestLine, log_request
+from qrelay.http.endings import Ending, Endings, client_of
 from qrelay.reply import Reply, Served
 from qrelay.trace import Trace
 
@@ -52,7 +51,8 @@ class ChatRoute:
         max_body: int,
         ping_seconds: float,
         new_id: Callable[[], str],
-        traffic: Traffic,
+        endings: Endings,
+        show_account: bool = False,
         headers: Sequence[tuple[bytes, bytes]] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +63,8 @@ class ChatRoute:
         self._max_body = max_body
         self._ping_seconds = ping_seconds
         self._new_id = new_id
-        self._traffic = traffic
+        self._endings = endings
+        self._show_account = show_account
         self._headers = headers
         self._now = now
 
@@ -74,10 +75,12 @@ class ChatRoute:
             send,
             ping_seconds=self._ping_seconds,
             headers=self._headers,
-            traffic=self._traffic,
+            endings=self._endings,
+            show_account=self._show_account,
         )
+        exchange.client = client_of(scope)
         try:
-            owner = self._doors.check_client(scope)
+            exchange.owner = owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
             call = self._read(body, Stamp(exchange.id, int(self._now())), owner)
             if session := _session(scope):
@@ -94,7 +97,7 @@ class ChatRoute:
                 RelayError(ErrorCode.internal, f"The gateway itself failed (request {exchange.request_id}).")
             )
         finally:
-            exchange.log()
+            exchange.tell()
 
     async def _answer(self, call: Call, exchange: "_Exchange") -> None:
         async with await self._gateway.converse(call.conversation, exchange.trace) as reply:
@@ -133,7 +136,7 @@ async def _unless_client_leaves(receive: Receive, exchange: "_Exchange", answer:
 
 
 class _Exchange:
-    """One request's answer on the wire: what was sent so far, and the line in the log at the end."""
+    """One request's answer on the wire: what was sent so far, and what is told of it at the end."""
 
     def __init__(
         self,
@@ -143,7 +146,8 @@ class _Exchange:
         *,
         ping_seconds: float,
         headers: Sequence[tuple[bytes, bytes]],
-        traffic: Traffic,
+        endings: Endings,
+        show_account: bool,
     ) -> None:
         self.id = id_
         self.request_id = f"req_{id_}"
@@ -151,6 +155,8 @@ class _Exchange:
         self.ended = False
         self.served: Served | None = None
         self.trace = Trace()
+        self.client: str | None = None
+        self.owner = ""
         self._call: Call | None = None
         self._finish: Finish | None = None
         self._dialect = dialect
@@ -158,12 +164,14 @@ class _Exchange:
         self._writer: ReplyWriter | None = None
         self._ping_seconds = ping_seconds
         self._always = headers
-        self._traffic = traffic
+        self._endings = endings
+        self._show_account = show_account
+        self._error: str | None = None
         self._status = 200
         self._streaming = False
         self._loop = asyncio.get_running_loop()
-        self._started = self._last_write = self._loop.time()
-        self._first_byte: float | None = None
+        self._last_write = self._loop.time()
+        self._first_byte_ms: float | None = None
         self._writing = False
         self._pings: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -171,7 +179,7 @@ class _Exchange:
     def left(self) -> None:
         """The client went away before its answer ended."""
         self.outcome, self._status = "client_left", 499
-        self._traffic.disconnects += 1
+        self._endings.traffic.disconnects += 1
 
     def asked_for(self, call: Call) -> None:
         self._call = call
@@ -183,7 +191,7 @@ class _Exchange:
         await self._start(200, [*_SSE, *self._headers(call, reply.served)])
         self._writer = writer
         self._streaming = True
-        self._traffic.streams += 1
+        self._endings.traffic.streams += 1
         self._timer = self._loop.call_later(self._ping_seconds, self._ping_if_silent)
         data = writer.start() + writer.feed(reply.head)
         events = reply.head
@@ -231,16 +239,16 @@ class _Exchange:
 
     async def fail(self, error: RelayError) -> None:
         """Tell a failure: as an HTTP answer, or as an event if the reply has begun."""
-        self.outcome = error.code
+        self.outcome, self._error = error.code, error.message
         row = error.row
         self._status = row.anthropic_status if self._dialect.family == "anthropic" else row.status
         if self.ended:
             return
         if self._writer is not None:
             await self._end(self._writer.fail(error))
-        elif self._first_byte is None:
+        elif self._first_byte_ms is None:
             status, headers, body = errors.reply(error, self._dialect.family, self.request_id)
-            await self._whole(status, headers, body)
+            await self._whole(status, [*headers, *self._path()], body)
 
     def _headers(self, call: Call, served: Served | None) -> list[tuple[bytes, bytes]]:
         name = b"request-id" if self._dialect.family == "anthropic" else b"x-request-id"
@@ -251,6 +259,16 @@ class _Exchange:
                 headers.append((b"x-qrelay-ignored", _header(", ".join(dict.fromkeys(ignored)))))
             if served.adjustments:
                 headers.append((b"x-qrelay-adjusted", _header(", ".join(served.adjustments))))
+        return headers + self._path()
+
+    def _path(self) -> list[tuple[bytes, bytes]]:
+        """How it was served: after how many calls, and by which account where that may be shown."""
+        attempts = self.trace.attempts
+        if not attempts:
+            return []
+        headers = [(b"x-qrelay-attempts", str(len(attempts)).encode())]
+        if self._show_account:
+            headers.append((b"x-qrelay-account", _header(attempts[-1].label)))
         return headers
 
     async def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -258,7 +276,7 @@ class _Exchange:
         await self._end(body)
 
     async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self._first_byte = self._loop.time()
+        self._first_byte_ms = self.trace.elapsed_ms()
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self._always]})
 
     async def _end(self, data: bytes) -> None:
@@ -273,36 +291,27 @@ class _Exchange:
             self._timer.cancel()
             self._timer = None
 
-    def log(self) -> None:
-        """One line a request, and its place in the figures; no text of anybody's."""
+    def tell(self) -> None:
+        """The end of it, for all who keep account of requests."""
         self.stop_pings()
-        served, finish, attempts = self.served, self._finish, self.trace.attempts
-        now = self._loop.time()
-        self._traffic.streams -= self._streaming
-        self._traffic.ended(
-            dialect=self._dialect.name,
-            model=served.model if served else None,
-            status=self._status,
-            stream=self._call.stream if self._call else None,
-            duration=now - self._started,
-            first_byte=self._first_byte - self._started if self._first_byte else None,
-            tokens=(finish.usage.prompt_tokens, finish.usage.output_tokens) if finish else None,
-        )
-        log_request(
-            RequestLine(
+        self._endings.traffic.streams -= self._streaming
+        call = self._call
+        self._endings.tell(
+            Ending(
                 request_id=self.request_id,
                 dialect=self._dialect.name,
                 outcome=str(self.outcome),
-                duration_ms=round((now - self._started) * 1000, 1),
-                stream=self._call.stream if self._call else None,
-                model=served.model if served else None,
-                account=attempts[-1].label if attempts else None,
-                attempts=len(attempts) or None,
-                upstream_request_id=served.upstream_request_id if served else None,
-                first_byte_ms=round((self._first_byte - self._started) * 1000, 1) if self._first_byte else None,
-                input_tokens=finish.usage.prompt_tokens if finish else None,
-                output_tokens=finish.usage.output_tokens if finish else None,
-                credits=finish.usage.credits if finish else None,
+                status=self._status,
+                error=self._error,
+                client=self.client,
+                key_id=self.owner,
+                stream=call.stream if call else None,
+                model_asked=call.conversation.model if call else None,
+                ignored=call.ignored if call else (),
+                served=self.served,
+                usage=self._finish.usage if self._finish else None,
+                trace=self.trace,
+                first_byte_ms=self._first_byte_ms,
             )
         )
 

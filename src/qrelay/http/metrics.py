@@ -25,12 +25,15 @@ from qrelay.gateway import Gateway
 from qrelay.http.doors import Doors
 from qrelay.http.management import refusal
 from qrelay.http.traffic import BOUNDS, Histogram, Kind, Traffic
+from qrelay.records.journal import Journal
 
 
-def routes(traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore, doors: Doors) -> list[Route]:
+def routes(
+    traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore, *, doors: Doors, journal: Journal
+) -> list[Route]:
     """The one route. It has a door of its own: loopback or the admin secret."""
     registry = CollectorRegistry()
-    registry.register(_Counted(traffic, gateway, refresher, store))
+    registry.register(_Counted(traffic, gateway, refresher, store, journal))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -45,11 +48,14 @@ def routes(traffic: Traffic, gateway: Gateway, refresher: Refresher, store: Acco
 
 
 class _Counted(Collector):
-    def __init__(self, traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore) -> None:
+    def __init__(
+        self, traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore, journal: Journal
+    ) -> None:
         self._traffic = traffic
         self._gateway = gateway
         self._refresher = refresher
         self._store = store
+        self._journal = journal
 
     def collect(self) -> Iterable[Metric]:
         traffic = self._traffic
@@ -76,6 +82,11 @@ class _Counted(Collector):
         )
         yield _by_outcome("qrelay_upstream_attempts", "Chat calls to the service.", self._gateway.attempts)
         yield _by_outcome("qrelay_token_refresh", "Refreshes of tokens.", self._refresher.outcomes)
+        yield CounterMetricFamily(
+            "qrelay_usage_rows_dropped",
+            "Rows of the request log that could not be written down.",
+            value=self._journal.dropped,
+        )
         yield self._accounts()
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)

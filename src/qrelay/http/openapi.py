@@ -81,6 +81,10 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("DELETE", "/v2/session", "Log out"),
     ),
     "Gateway": (
+        Operation("GET", "/v2/requests", "The request log, the newest first"),
+        Operation("GET", "/v2/requests/live", "The request log as it grows, as server-sent events"),
+        Operation("GET", "/v2/requests/{id}", "One request, by the id that its client was told"),
+        Operation("GET", "/v2/usage", "Requests, tokens and credits by hour or day, as JSON or CSV"),
         Operation("GET", "/v2/settings", "Every setting and where it came from"),
         Operation("GET", "/livez", "Is it alive"),
         Operation("GET", "/readyz", "Can it serve a request"),
