@@ -76,6 +76,11 @@ class Journal:
                 self._full.set()
         self._some.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many rows are not written yet."""
+        return len(self._waiting)
+
     async def flush(self) -> None:
         """Write what there is now. Nothing is forgotten when it fails. Raises RelayError(store_failed)."""
         async with self._one_at_a_time:
