@@ -1,13 +1,14 @@
 """What is written down of requests, on both engines: all of it, once, up to a bound, and never in anybody's way."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from msgspec.structs import astuple
+from sqlalchemy import func, select
 
-from qrelay.database import Database
-from qrelay.database.schema import requests as requests_table
+from qrelay.database import Database, open_database
 from qrelay.database.schema import usage as usage_table
 from qrelay.records import journal as journals
 from qrelay.records import requests, usage
@@ -17,6 +18,7 @@ from qrelay.records.requests import Wanted
 from qrelay.records.tail import Tail
 from qrelay.records.usage import Counts, Figures
 from qrelay.trace import Attempt
+from qrelay.vault import open_vault
 from tests.postgres import Postgres
 from tests.records.conftest import ended
 
@@ -45,9 +47,8 @@ async def test_a_row_comes_back_as_it_went_in(database: Database) -> None:
     journal = Journal(database, rows=10, days=1)
     one = ended(1, error="broke", ignored='["seed"]', adjusted='["a"]', queue_ms=1.5, upstream_request_id="up-1")
     journal.note(one)
-    journal.note(
-        Ended(id="req_2", at=1.0, dialect="messages", status=401, outcome="client_unauthorized", duration_ms=1)
-    )
+    refused: dict[str, Any] = {"status": 401, "outcome": "client_unauthorized", "duration_ms": 1.0}
+    journal.note(Ended(id="req_2", at=1.0, dialect="messages", **refused))
     await journal.flush()
     async with database.reading() as connection:
         first = await requests.find(connection, one.id)
@@ -76,10 +77,7 @@ async def test_the_oldest_make_room(database: Database) -> None:
 
 async def test_without_a_log_there_is_still_usage(database: Database) -> None:
     async with database.writing() as connection:
-        await connection.execute(
-            insert(requests_table),
-            [{"id": "old", "at": 1.0, "dialect": "chat", "status": 200, "outcome": "ok", "duration_ms": 1.0}],
-        )
+        await requests.insert(connection, [astuple(ended(7))])
     journal = Journal(database, rows=0, days=1)
     journal.note(ended())
     await journal.flush()
@@ -112,7 +110,7 @@ async def test_writing_twice_is_writing_once(database: Database) -> None:
     counts = Counts()
     counts.add(ended(1), database.clock())
     rows = counts.changed()
-    row = tuple(getattr(ended(1), name) for name in Ended.__struct_fields__)
+    row = astuple(ended(1))
     for _ in range(2):
         async with database.writing() as connection:
             await requests.insert(connection, [row])
@@ -191,7 +189,7 @@ async def test_a_tail_shows_each_row_once_also_those_that_commit_late(database: 
     await journal.flush()
     if database.shared:
         async with database.writing() as late:
-            await requests.insert(late, [tuple(getattr(ended(3), name) for name in Ended.__struct_fields__)])
+            await requests.insert(late, [astuple(ended(3))])
             journal.note(ended(4))
             await journal.flush()
             assert [row.id for row in await tail.next()] == [ended(2).id, ended(4).id]
@@ -218,11 +216,8 @@ async def test_a_row_that_no_database_takes_does_not_stop_the_others(
 
 
 async def test_a_database_that_is_away_costs_the_oldest_rows_only(
-    postgres: Postgres, migrated_url: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qrelay.database import open_database
-    from qrelay.vault import open_vault
-
     monkeypatch.setattr(journals, "_MOST_WAITING", 50)
     monkeypatch.setattr(journals, "_EVERY_SECONDS", 0.01)
     database = await open_database(migrated_url, open_vault(tmp_path))
@@ -235,7 +230,7 @@ async def test_a_database_that_is_away_costs_the_oldest_rows_only(
         assert journal.dropped == 30
     finally:
         postgres.start()
-    while journal._waiting:  # noqa: ASYNC110 -- nothing else says that it has caught up
+    while journal.waiting:  # noqa: ASYNC110 -- nothing else says that it has caught up
         await asyncio.sleep(0.01)
     await journal.close()
     assert sorted(await logged(database)) == [ended(number).id for number in range(30, 80)]
