@@ -10,4 +10,5 @@
 export const PAGES = [
   { name: "overview", load: () => import("./pages/overview.js") },
   { name: "accounts", load: () => import("./pages/accounts.js") },
+  { name: "playground", load: () => import("./pages/playground.js") },
 ];

@@ -3,6 +3,7 @@
 export default {
   "page.overview": "Overview",
   "page.accounts": "Accounts",
+  "page.playground": "Playground",
   "shell.skip": "Skip to the page",
   "shell.pages": "Pages",
   "shell.theme": "Theme",

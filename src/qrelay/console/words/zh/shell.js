@@ -3,6 +3,7 @@
 export default {
   "page.overview": "概览",
   "page.accounts": "账号",
+  "page.playground": "试验场",
   "shell.skip": "跳到正文",
   "shell.pages": "页面",
   "shell.theme": "主题",
