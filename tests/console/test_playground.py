@@ -1,4 +1,4 @@
-"""The playground: the three APIs as a program sees them, what breaks on the way, and text that would like to be more."""
+"""The playground: the three APIs as a program sees them, what breaks, and text that would like to be more."""
 
 import base64
 import json
@@ -30,7 +30,7 @@ def answer(desk: Desk) -> Locator:
 
 
 async def say(desk: Desk, words: str) -> None:
-    desk.watch.expected |= {(404, "/v2/requests")}
+    """By keyboard alone, from wherever the focus is."""
     await desk.page.get_by_label("Message").focus()
     await desk.page.keyboard.type(words)
     await desk.page.keyboard.press("Enter")
@@ -124,8 +124,9 @@ async def test_pictures_are_chosen_pasted_and_dropped(desk: Desk) -> None:
             const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
             const carried = new DataTransfer();
             carried.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
-            area.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, bubbles: true, cancelable: true }));
-            area.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, bubbles: true, cancelable: true }));
+            const usual = { bubbles: true, cancelable: true };
+            area.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carried, ...usual }));
+            area.dispatchEvent(new DragEvent("drop", { dataTransfer: carried, ...usual }));
         }""",
         base64.b64encode(PIXEL).decode(),
     )

@@ -3,13 +3,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { told, unreachable } from "../api.js";
 import { html } from "../html.js";
-import * as chat from "../playground/chat.js";
 import { Composer } from "../playground/composer.js";
 import { curl } from "../playground/curl.js";
 import { key } from "../playground/key.js";
-import * as messages from "../playground/messages.js";
 import { KeyNeeded, Options } from "../playground/options.js";
-import * as responses from "../playground/responses.js";
 import { toolsFrom } from "../playground/talk.js";
 import { clear, retry, send, sent, talk, waiting } from "../playground/talking.js";
 import { Turns } from "../playground/turns.js";
@@ -19,9 +16,15 @@ import { Button } from "../ui/button.js";
 import { Copy } from "../ui/copy.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
+import { tell } from "../ui/toasts.js";
 import { t } from "../words.js";
 
-const APIS = { messages, chat, responses };
+/** Each is loaded when it is chosen. */
+const APIS = {
+  messages: () => import("../playground/messages.js"),
+  chat: () => import("../playground/chat.js"),
+  responses: () => import("../playground/responses.js"),
+};
 /** What is typed here stays while another page is looked at; which API and model is the URL's business. */
 const typed = store({ system: "", tools: "", maxTokens: "4096", effort: "", stream: true });
 
@@ -31,7 +34,7 @@ export default function Playground() {
   const { models, error, again } = useModels();
   const { turns, running } = useStore(talk);
   const rest = useStore(typed);
-  const using = APIS[api] ?? messages;
+  const using = useApi(api);
   const model = chosen || preferred(models ?? []);
   const { tools, wrong } = toolsOf(rest.tools);
   const asked = {
@@ -52,7 +55,7 @@ export default function Playground() {
       <${Page} title=${t("playground.needsKey")} sub=${t("playground.needsKey.sub")}><${KeyNeeded} error=${error} again=${again} /><//>
     `;
   }
-  const ready = Boolean(model) && !wrong;
+  const ready = Boolean(using && model) && !wrong;
   const actions = turns.length > 0 && html`<${Button} act=${clear}>${t("playground.clear")}<//>`;
   return html`
     <${Page} title=${titleOf(models, error)} sub=${t("playground.sub")} actions=${actions}>
@@ -64,14 +67,27 @@ export default function Playground() {
             : html`<${Empty} title=${t("playground.empty")}><p>${t("playground.empty.sub")}</p><//>`}
           <p class="unseen" role="status">${running ? t("playground.answering") : turns.length ? t("playground.done") : ""}</p>
           <${Composer} calls=${running ? [] : waiting(turns)} running=${Boolean(running)} ready=${ready} send=${(parts) => send(how, parts)}>
-            ${!running && html`<${Copy} label=${t("playground.curl")} text=${curl(location.origin, using, { ...asked, turns: forCurl(turns) }, rest.stream)} />`}
+            ${using && !running && html`<${Copy} label=${t("playground.curl")} text=${curl(location.origin, using, { ...asked, turns: forCurl(turns) }, rest.stream)} />`}
           <//>
         </section>
-        <${Options} apis=${Object.entries(APIS).map(([name, one]) => [name, one.short])} models=${models ?? []}
+        <${Options} apis=${Object.keys(APIS).map((name) => [name, t(`playground.api.${name}`)])} models=${models ?? []}
           options=${{ ...rest, api, model }} set=${set} toolsError=${wrong} />
       </div>
     <//>
   `;
+}
+
+/** The module of a client API, null until it is here. */
+function useApi(name) {
+  const [api, setApi] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    let gone = false;
+    (APIS[name] ?? APIS.messages)().then((found) => gone || setApi(found), tell);
+    return () => {
+      gone = true;
+    };
+  }, [name]);
+  return api;
 }
 
 /** The models this gateway has, or why it has none. */
@@ -90,7 +106,7 @@ function useModels() {
 
 /** A client route: it takes the key, and knows nothing of the console's session. Raises ApiError. */
 async function models() {
-  const headers = chat.headers(key.get());
+  const headers = key.get() ? { authorization: `Bearer ${key.get()}` } : {};
   const answer = await fetch("/v1/models", { headers, cache: "no-store", credentials: "omit" }).catch(() => {
     throw unreachable();
   });

@@ -3,7 +3,6 @@
 import { partOf } from "./talk.js";
 
 export const path = "/v1/chat/completions";
-export const short = "Chat";
 export const name = "Chat Completions";
 
 export const headers = (key) => (key ? { authorization: `Bearer ${key}` } : {});

@@ -4,7 +4,7 @@ import { useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { Button } from "../ui/button.js";
 import { Check, Field } from "../ui/field.js";
-import { say } from "../ui/toasts.js";
+import { say, tell } from "../ui/toasts.js";
 import { t } from "../words.js";
 import { read, TYPES } from "./images.js";
 import { stop } from "./talking.js";
@@ -27,7 +27,7 @@ export function Composer({ calls, running, ready, send, children }) {
     setText("");
     setImages([]);
     setResults({});
-    void send(said);
+    void Promise.resolve(send(said)).catch(tell);
   };
   const add = async (files) => {
     const found = await read(files);

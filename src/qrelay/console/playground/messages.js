@@ -3,7 +3,6 @@
 import { inputOf, partOf } from "./talk.js";
 
 export const path = "/v1/messages";
-export const short = "Messages";
 export const name = "Messages";
 
 export const headers = (key) => ({ "anthropic-version": "2023-06-01", ...(key ? { "x-api-key": key } : {}) });

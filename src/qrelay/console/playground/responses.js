@@ -6,7 +6,6 @@ import { partOf } from "./talk.js";
 export { headers } from "./chat.js";
 
 export const path = "/v1/responses";
-export const short = "Responses";
 export const name = "Responses";
 
 export function body(asked, stream) {

@@ -6,7 +6,6 @@
 
 import { call as manage } from "../api.js";
 import { store } from "../store.js";
-import { ask } from "./call.js";
 import { openCalls } from "./talk.js";
 
 /** @type {ReturnType<typeof store<{turns: any[], running: AbortController | null}>>} */
@@ -34,8 +33,10 @@ export function waiting(turns) {
 /**
  * @param {{api: any, asked: any, stream: boolean, key: string}} how
  * @param {any[]} parts the user's; none asks again for what is there
+ * @returns {Promise<void>} Raises only what loading a script raises; what goes wrong with the answer stands under it.
  */
 export async function send(how, parts) {
+  const { ask } = await import("./call.js");
   if (talk.get().running) return;
   const running = new AbortController();
   const before = talk.get().turns;
