@@ -1,9 +1,9 @@
-"""Writes docs/reference from the code it describes: settings, errors, command line. `--check` writes nothing and exits
-with 1 when a page is not what the code says (tests/house runs that).
+"""Writes docs/reference from the code it describes: settings, errors, endpoints, command line. `--check` writes nothing
+and exits with 1 when a page is not what the code says (tests/house runs that).
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, get_args, get_origin
 
@@ -14,14 +14,21 @@ from typer.cli import get_docs_for_click
 
 from qrelay.cli.main import app
 from qrelay.errors import CATALOGUE
+from qrelay.reach import ELSEWHERE
 from qrelay.settings import PREFIX, Settings, names
+from qrelay.upstream.endpoints import HOSTS, ORDER, REGIONS
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Written by docs/generate.py (`make docs`); change the code instead. -->"
 
 
 def pages() -> dict[str, str]:
-    return {"settings.md": settings_page(), "errors.md": errors_page(), "cli.md": cli_page()}
+    return {
+        "settings.md": settings_page(),
+        "errors.md": errors_page(),
+        "endpoints.md": endpoints_page(),
+        "cli.md": cli_page(),
+    }
 
 
 def settings_page() -> str:
@@ -60,6 +67,51 @@ another status, it stands behind the stroke. *Again* says whether the same reque
         again = "yes" if row.retryable else "no"
         rows.append(f"| `{code}` | {status} | `{row.anthropic_type}` | {openai} | {again} | {row.remedy} |\n")
     return head + "".join(rows)
+
+
+def endpoints_page() -> str:
+    head = f"""# Endpoints
+{MADE}
+
+Amazon moves its service from one host to another, and which of them serves whom, and whether it wants the ARN of a
+profile, differs by the kind of log-in and changes. So each account is tried at several endpoints, in this order:
+
+| Log-in | With a known profile ARN | Without |
+|---|---|---|
+"""
+    rows = [f"| `{kind}` | {_names(order.with_arn)} | {_names(order.without)} |\n" for kind, order in ORDER.items()]
+    regions = " or ".join(f"`{region}`" for region in REGIONS)
+    hosts = [
+        f"| `{name}` | {row.url} | {row.control} | {row.binding} | {row.origin} | {row.streaming_target} "
+        f"| {row.control_target} |\n"
+        for name, row in HOSTS.items()
+    ]
+    return (
+        head
+        + "".join(rows)
+        + f"""
+`+arn` means that the ARN is named there. What was found to work is remembered on the account (its `endpoint`) and tried
+first from then on. The next endpoint is tried after a 404 and after
+{_names(sorted(ELSEWHERE))},
+not after anything else; a token that is refused is renewed first. One request makes at most three calls, and leaves
+one of them for another account if there is one; what it had none left for, the next request tries. When all have
+refused, the failure is the account's. Where the service asks for a profile and none is known, the profiles are listed
+once: one is taken as it is, of several the first. None is ever made up.
+
+| Host | Chat | Models, profiles, usage | Binding | Origin | Chat target | Other targets |
+|---|---|---|---|---|---|---|
+"""
+        + "".join(hosts)
+        + f"""
+The region is {regions}: the profile's, else the nearer one; it is not the log-in's. `QRELAY_API_ENDPOINT` replaces
+every host, `QRELAY_ENDPOINT_URLS` single ones, `QRELAY_ENDPOINTS` the order, `QRELAY_BINDING` and `QRELAY_ORIGIN` those
+columns ([settings](settings.md)).
+"""
+    )
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def cli_page() -> str:

@@ -11,7 +11,7 @@ from qrelay.events import Event, Finish, TextDelta
 from qrelay.limits import Limiter
 from qrelay.reply import Flow
 from qrelay.tokens import count_text
-from qrelay.upstream.endpoints import endpoint_for
+from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.response import ReplyReader
 from qrelay.upstream.tail import Estimate
 from tests.upstream import loopback
@@ -42,7 +42,7 @@ async def read(answer: bytes, counted: Counted, asked_bytes: int, **wanted: Any)
     """All events of an answer that the service sends."""
     async with loopback.serving(loopback.answers(loopback.sized(answer))) as service, loopback.client() as client:
         credential = Credential(account_id="a", access_token="token")
-        endpoint = endpoint_for(credential, service.url, "awsjson", "CLI")
+        endpoint = Endpoint(service.url)
         reader = ReplyReader(Estimate(counted.input_tokens, counted.output_tokens, 0))
         limiter = Limiter(Conversation(model="m", turns=(), **wanted), count_text)
         flow = Flow(await client.converse(credential, endpoint, b"{}"), reader, limiter, asked_bytes)

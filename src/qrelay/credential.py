@@ -8,7 +8,9 @@ LoginKind: TypeAlias = Literal["builder_id", "identity_center", "social", "exter
 
 
 class Credential(Struct, frozen=True, kw_only=True):
-    """`generation` counts the account's tokens: it tells a stale credential from the current one."""
+    """`generation` counts the account's tokens: it tells a stale credential from the current one. `endpoint` names the
+    one it was last found to work with (`upstream/endpoints.py`).
+    """
 
     account_id: str
     access_token: str
@@ -16,6 +18,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     kind: LoginKind = "builder_id"
     region: str = "us-east-1"
     profile_arn: str | None = None
+    endpoint: str | None = None
 
     def __repr__(self) -> str:
         """Without the token: a credential may end up in a log or a traceback."""

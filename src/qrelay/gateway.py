@@ -2,7 +2,8 @@
 
     Gateway.converse(conversation, trace) -> Reply     waits for the first event; what fails before it raises RelayError
 
-Everything that may be tried again (a token that has just died) happens in `converse`, before a byte reaches the client.
+Everything that may be tried again (a token that has just died, an endpoint that refuses) happens in `converse`, before
+a byte reaches the client.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import structlog
 
@@ -21,12 +21,13 @@ from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
+from qrelay.reach import Reach
 from qrelay.reply import Flow, Reply, Served
 from qrelay.tokens import count_conversation, count_text
 from qrelay.trace import Trace
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import UpstreamClient
-from qrelay.upstream.endpoints import Binding, Endpoint, endpoint_for
+from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.models import STATIC, Model
 from qrelay.upstream.quota import Known, Quotas
 from qrelay.upstream.request import Addressing, Limits, Payload, to_payload
@@ -54,12 +55,9 @@ ANOTHER_ACCOUNT = frozenset(
 """Failures that another account may not have."""
 
 
-class Addresses(NamedTuple):
-    """How the service is to be reached, from the settings. `override` is used for every account if it is given."""
+class Manners(NamedTuple):
+    """How the service is spoken to, from the settings."""
 
-    override: str | None = None
-    binding: Binding = "awsjson"
-    origin: str = "CLI"
     tail: TailPolicy = "auto"
     limits: Limits = Limits()
 
@@ -72,21 +70,18 @@ class Gateway:
         pool: Pool,
         client: UpstreamClient,
         catalog: Catalog,
-        addresses: Addresses,
+        reach: Reach,
+        manners: Manners,
     ) -> None:
         self._pool = pool
         self._client = client
         self._catalog = catalog
-        self._addresses = addresses
+        self._reach = reach
+        self._manners = manners
         self._signatures = Signatures()
         self._quotas = Quotas(client)
         self.attempts: Counter[str] = Counter()
         """Upstream calls so far, by outcome: `ok`, or the code of what failed."""
-
-    def endpoint(self, credential: Credential) -> Endpoint:
-        """Where an account's calls go."""
-        addresses = self._addresses
-        return endpoint_for(credential, addresses.override, addresses.binding, addresses.origin)
 
     async def converse(self, conversation: Conversation, trace: Trace) -> Reply:
         """Ask for a reply and wait for its first event; `trace` is told how. Raises RelayError if there is none.
@@ -98,9 +93,10 @@ class Gateway:
         while True:
             lease = await self._lease(conversation, failed, trace)
             try:
-                return await self._serve(conversation, lease, trace)
+                return await self._serve(conversation, lease, trace, failed)
             except RelayError as error:
-                lease.failed(error)
+                if not self._reach.unfinished(lease.account_id, error):
+                    lease.failed(error)
                 lease.release()
                 if error.code not in ANOTHER_ACCOUNT or len(trace.attempts) >= MOST_CALLS:
                     raise
@@ -113,7 +109,7 @@ class Gateway:
         """A tiny real request with one account, whatever its state, to the cheapest model it has. As `converse`."""
         lease = await self._pool.lease_of(account_id)
         try:
-            models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
+            models = await self._catalog.models(lease.credential, self._reach.endpoint(lease.credential))
             cheapest = min(models, key=lambda model: model.rate_multiplier or 1.0)
             asked = Turn("user", (Text("Answer with the single word OK."),))
             return await self._serve(Conversation(model=cheapest.id, turns=(asked,), max_tokens=16), lease, Trace())
@@ -130,12 +126,12 @@ class Gateway:
         try:
             with await self._pool.lease_of(account_id) as lease:
                 try:
-                    return await self._quotas.of(lease.credential, self.endpoint(lease.credential))
+                    return await self._quotas.of(lease.credential, self._reach.endpoint(lease.credential))
                 except RelayError as error:
                     if error.code is not ErrorCode.account_expired:
                         raise
                 await lease.renew()
-                return await self._quotas.of(lease.credential, self.endpoint(lease.credential))
+                return await self._quotas.of(lease.credential, self._reach.endpoint(lease.credential))
         except RelayError as error:
             known = self._quotas.known(account_id, error)
             if known is None or error.code is ErrorCode.account_unknown:
@@ -154,16 +150,28 @@ class Gateway:
             raise first
         return lease
 
-    async def _serve(self, conversation: Conversation, lease: Lease, trace: Trace) -> Reply:
-        """One account's try: with the token it has, and once more with a new one if the service refuses that."""
-        try:
-            return await self._attempt(conversation, lease, trace)
-        except RelayError as error:
-            if error.code is not ErrorCode.account_expired or len(trace.attempts) >= MOST_CALLS:
-                raise
-        log.info("the service refused an access token; it is refreshed once", account=lease.label)
-        await lease.renew(trace)
-        return await self._attempt(conversation, lease, trace)
+    async def _serve(
+        self, conversation: Conversation, lease: Lease, trace: Trace, failed: Mapping[str, RelayError] | None = None
+    ) -> Reply:
+        """One account's tries, each a call; where they go is `reach`'s. A call is left for another account where
+        there is one that has not failed; `failed` None: none is to serve.
+        """
+        search = self._reach.search(lease)
+        while True:
+            try:
+                reply = await self._attempt(conversation, lease, search.endpoint, trace)
+            except RelayError as error:
+                left = MOST_CALLS - len(trace.attempts)
+                if left and failed is not None and self._others(lease, failed):
+                    left -= 1
+                await search.go_on(error, left, trace)
+            else:
+                search.worked()
+                return reply
+
+    def _others(self, lease: Lease, failed: Mapping[str, RelayError]) -> bool:
+        ready = (account.id for account in self._pool.store.accounts() if account.state == "ready")
+        return any(id_ != lease.account_id and id_ not in failed for id_ in ready)
 
     async def models(self) -> Sequence[Model]:
         """The models of an account that could serve now, and other names for them; without one, what is known."""
@@ -172,22 +180,21 @@ class Gateway:
         except RelayError:
             return self._catalog.listed(STATIC)
         with lease:
-            models = await self._catalog.models(lease.credential, self.endpoint(lease.credential))
+            models = await self._catalog.models(lease.credential, self._reach.endpoint(lease.credential))
         return self._catalog.listed(models)
 
-    async def _attempt(self, conversation: Conversation, lease: Lease, trace: Trace) -> Reply:
+    async def _attempt(self, conversation: Conversation, lease: Lease, endpoint: Endpoint, trace: Trace) -> Reply:
         credential = lease.credential
-        endpoint = self.endpoint(credential)
         model = await self._catalog.model(conversation.model, credential, endpoint)
         payload = self._payload(conversation, credential, endpoint, model)
         reader = ReplyReader(
             Estimate(lambda: count_conversation(conversation), count_text, model.window),
             payload.original,
-            self._addresses.tail,
+            self._manners.tail,
             self._signatures.remember,
         )
         first_event = self._client.timeouts.first_event
-        trace.attempt(lease.account_id, lease.label, urlsplit(endpoint.url).hostname or "")
+        trace.attempt(lease.account_id, lease.label, endpoint.name)
         flow: Flow | None = None
         try:
             async with asyncio.timeout(first_event):
@@ -225,7 +232,7 @@ class Gateway:
             conversation_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
         addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
-        return to_payload(conversation, addressing, self._signatures.known, self._addresses.limits)
+        return to_payload(conversation, addressing, self._signatures.known, self._manners.limits)
 
 
 async def _with_sizes(error: RelayError, conversation: Conversation, model: Model) -> RelayError:

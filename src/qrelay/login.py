@@ -27,7 +27,7 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.records.audit import AuditLog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
-from qrelay.upstream.profiles import Profile, list_profiles
+from qrelay.upstream.profiles import Profile, choose, list_profiles
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -222,7 +222,7 @@ class LogIns:
         named, used = log_in.wish.profile_arn, account.profile_arn
         log_in.profiles, failures = await list_profiles(self._client, credential, self._endpoints)
         arns = [profile.arn for profile in log_in.profiles]
-        chosen = next((arn for arn in (named, used) if arn in arns), arns[0] if arns else None)
+        chosen = choose(log_in.profiles, named, used)
         if chosen is None and failures:
             chosen = named or used
         if chosen is not None and chosen != used:

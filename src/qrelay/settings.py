@@ -118,6 +118,15 @@ def _aliases(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _endpoint_urls(value: tuple[str, ...]) -> tuple[str, ...]:
+    for pair in value:
+        name, _, url = pair.partition("=")
+        if name.strip() not in {"q", "kiro", "kiro-management"} or not url:
+            raise ValueError("it should be name=address pairs, separated by commas; names are q, kiro, kiro-management")
+        _web_address(url.replace("{region}", "us-east-1"))
+    return value
+
+
 def _header_value(value: str) -> str:
     if not value.isascii() or not value.isprintable():
         raise ValueError("it should be printable ASCII, such as 2023-06-01")
@@ -199,10 +208,16 @@ class Settings(BaseSettings):
     """The address used for every call to the service, in place of the built-in table of endpoints."""
     token_endpoint: Annotated[WebAddress | None, Also("AMAZONQ_TOKEN_ENDPOINT")] = None
     """The address tokens are refreshed at (…/token), in place of the one of the account's region."""
-    binding: Literal["awsjson", "restjson"] = "awsjson"
-    """Which of the service's two request forms is used."""
-    origin: str = "CLI"
-    """What the service is told the request came from."""
+    endpoints: Annotated[tuple[Literal["q", "q+arn", "kiro", "kiro+arn"], ...], BeforeValidator(_split)] = ()
+    """The endpoints to try and in which order, separated by commas, in place of the built-in order
+    (docs/reference/endpoints.md); with `+arn` the account's profile is named there."""
+    endpoint_urls: Annotated[Words, AfterValidator(_endpoint_urls)] = ()
+    """Addresses in place of single hosts of the table: name=address pairs, separated by commas; names are q, kiro and
+    kiro-management, and {region} in an address is the region."""
+    binding: Literal["awsjson", "restjson"] | None = None
+    """Which of the service's two request forms is used, in place of the table's."""
+    origin: str | None = None
+    """What the service is told the request came from, in place of the table's."""
     require_tail: Literal["auto", "always", "never"] = "auto"
     """Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end."""
     max_request_bytes: Annotated[int, Field(ge=10_000)] = 1_250_000
@@ -332,6 +347,12 @@ class Settings(BaseSettings):
         if self.database_url is None:
             return self.home / "qrelay.sqlite3"
         return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
+
+    @property
+    def endpoint_addresses(self) -> tuple[tuple[str, str], ...]:
+        """Names of hosts and their addresses."""
+        pairs = (pair.partition("=") for pair in self.endpoint_urls)
+        return tuple((name.strip(), url.strip()) for name, _, url in pairs)
 
     @property
     def aliases(self) -> dict[str, str]:

@@ -295,7 +295,7 @@ async def test_no_connection_in_time() -> None:
             filler.connect_ex(listener.getsockname())
         await asyncio.sleep(0.05)
         error = await failure(f"http://127.0.0.1:{listener.getsockname()[1]}", Timeouts(connect=0.1))
-    assert error.code is ErrorCode.upstream_timeout
+    assert error.code is ErrorCode.upstream_unreachable
     assert "within 0.1 s" in error.message
 
 

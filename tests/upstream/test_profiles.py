@@ -10,9 +10,9 @@ from aiohttp import web
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode
 from qrelay.upstream.client import Timeouts, UpstreamClient
-from qrelay.upstream.endpoints import Binding, Endpoint, all_endpoints
+from qrelay.upstream.endpoints import Binding, Endpoint, Table, all_endpoints
 from qrelay.upstream.http1 import Connections
-from qrelay.upstream.profiles import Profile, list_profiles
+from qrelay.upstream.profiles import Profile, choose, list_profiles
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def serving(
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            endpoints += all_endpoints("http://{}:{}/".format(*runner.addresses[0][:2]), binding, "CLI")
+            endpoints += all_endpoints(Table("http://{}:{}/".format(*runner.addresses[0][:2]), binding))
         connections = Connections()
         stack.callback(connections.close)
         yield UpstreamClient(connections, Timeouts(), "qrelay/test"), endpoints
@@ -84,9 +84,19 @@ async def test_a_place_that_gives_none_is_told() -> None:
     assert [failure.code for failure in failures] == [ErrorCode.account_expired, ErrorCode.upstream_protocol]
 
 
-def test_there_are_two_regions_unless_one_address_is_set() -> None:
-    urls = [endpoint.url for endpoint in all_endpoints(None, "awsjson", "CLI")]
-    assert urls == ["https://q.us-east-1.amazonaws.com", "https://q.eu-central-1.amazonaws.com"]
-    assert all_endpoints("http://127.0.0.1:9/", "restjson", "IDE") == [
-        Endpoint("http://127.0.0.1:9", "restjson", "IDE")
-    ]
+async def test_another_host_is_asked_only_where_the_first_names_none() -> None:
+    first, second = Place(page("a")), Place(page("b"))
+    async with serving(first, second) as (client, endpoints):
+        moved = [endpoints[0], endpoints[1]._replace(name="kiro")]
+        assert [profile.arn for profile in (await list_profiles(client, CREDENTIAL, moved))[0]] == ["a"]
+        assert second.asked == []
+        first.pages.append(page())
+        assert [profile.arn for profile in (await list_profiles(client, CREDENTIAL, moved))[0]] == ["b"]
+
+
+def test_which_profile_is_taken() -> None:
+    profiles = [Profile("a"), Profile("b")]
+    assert choose(profiles) == "a"
+    assert choose(profiles, None, "b") == "b"
+    assert choose(profiles, "elsewhere", None) == "a"
+    assert choose([], "elsewhere") is None

@@ -23,7 +23,7 @@ class Account(Struct, frozen=True, kw_only=True):
 
     `generation` counts its tokens: every change of them, by refresh or by hand, adds one. `expires_at` None means that
     nobody said when the access token ends. `own_client`: its client was registered here, under our own name, and may be
-    used for another log-in. `other` is q2api's JSON text.
+    used for another log-in. `other` is q2api's JSON text. `endpoint` is the one it was found to work with.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Account(Struct, frozen=True, kw_only=True):
     enabled: bool = True
     is_active: bool = False
     other: str | None = None
+    endpoint: str | None = None
     error_count: int = 0
     success_count: int = 0
     last_error: str | None = None
@@ -92,6 +93,7 @@ class Account(Struct, frozen=True, kw_only=True):
             kind=self.kind,
             region=self.region,
             profile_arn=self.profile_arn,
+            endpoint=self.endpoint,
         )
 
 

@@ -83,6 +83,8 @@ def changed(account: Account, changes: AccountChanges, rows: Rows, now: float) -
     token = changes.refresh_token or account.refresh_token or changes.access_token
     if token is not None:
         values["token_digest"] = rows.digest(changes.client_id or account.client_id, token)
+    if changes.profile_arn is not None or changes.region is not None or "profile_arn" in changes.forget:
+        values["endpoint"] = None
     if changes.enabled and not account.enabled:
         values |= {"error_count": 0, "state_reason": None}
     return values
@@ -96,6 +98,7 @@ def _fresh(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str,
         "issued_at": _issued(new, now),
         "token_digest": digest,
         "generation": row.generation + 1,
+        "endpoint": None,
         "state": "ready",
         "state_reason": None,
         "lease_owner": None,

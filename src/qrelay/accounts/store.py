@@ -184,6 +184,10 @@ class AccountStore:
             log.warning("the service has suspended an account: it is taken out", account=account_id, reason=reason)
             await self._ledger.flush()
 
+    def found(self, account_id: str, endpoint: str) -> None:
+        """Remember which endpoint an account works with. Memory only; stored soon."""
+        self._ledger.count(account_id, Tally(endpoint=endpoint))
+
     async def flush(self) -> None:
         """Store what waits in memory: tokens the database would not take, then counters. What fails waits on."""
         await self.safekeeping.save()

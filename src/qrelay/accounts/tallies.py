@@ -23,6 +23,7 @@ class Tally(Struct):
     last_error: str | None = None
     switched_off: str | None = None
     suspended: str | None = None
+    endpoint: str | None = None
 
     def onto(self, account: Account) -> Account:
         """The account as it will be once this is stored."""
@@ -31,6 +32,7 @@ class Tally(Struct):
             success_count=account.success_count + self.successes,
             error_count=self.errors if self.successes else account.error_count + self.errors,
             last_error=self.last_error or account.last_error,
+            endpoint=self.endpoint or account.endpoint,
         )
         if self.suspended is not None:
             state = "suspended" if account.enabled else account.state
@@ -49,6 +51,8 @@ class Tally(Struct):
             values["last_error"] = self.last_error
         if self.suspended is not None:
             values |= {"state": "suspended", "state_reason": self.suspended}
+        if self.endpoint is not None:
+            values["endpoint"] = self.endpoint
         if self.switched_off is not None:
             values |= {"enabled": False, "state_reason": self.switched_off}
         return values
@@ -61,4 +65,5 @@ class Tally(Struct):
             last_error=later.last_error or self.last_error,
             switched_off=later.switched_off or self.switched_off,
             suspended=later.suspended or self.suspended,
+            endpoint=later.endpoint or self.endpoint,
         )

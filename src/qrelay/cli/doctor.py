@@ -25,6 +25,7 @@ from qrelay.cli.server import run_loop
 from qrelay.cli.tables import plain, show_json
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
+from qrelay.http.app import endpoint_table
 from qrelay.outward import connections, proxy_for
 from qrelay.settings import Settings
 from qrelay.upstream.endpoints import all_endpoints
@@ -133,7 +134,8 @@ async def _accounts(chosen: Settings) -> Finding:
 
 async def _services(chosen: Settings) -> AsyncGenerator[Finding]:
     """Whether the service and the token service can be reached, and whether their clocks are ours."""
-    urls = [endpoint.url for endpoint in all_endpoints(chosen.api_endpoint, chosen.binding, chosen.origin)]
+    first, *others = all_endpoints(endpoint_table(chosen))
+    urls = [first.url, *(endpoint.url for endpoint in others if endpoint.name == first.name)]
     urls.append(chosen.token_endpoint or "https://oidc.us-east-1.amazonaws.com/token")
     way = proxy_for(chosen.proxy, chosen.no_proxy)
     skews: list[float] = []

@@ -197,6 +197,7 @@ def account_answer(account: Account) -> dict[str, Any]:
         "state_reason": account.state_reason,
         "is_active": account.is_active,
         "last_error": account.last_error,
+        "endpoint": account.endpoint,
     }
 
 

@@ -30,7 +30,7 @@ from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
 from qrelay.database import Database, open_database
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.gateway import Addresses, Gateway
+from qrelay.gateway import Gateway, Manners
 from qrelay.http import (
     accounts,
     amq2api,
@@ -66,13 +66,14 @@ from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
 from qrelay.logs import Redactor
 from qrelay.outward import USER_AGENT, connections, proxy_for
+from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
 from qrelay.settings import Settings
 from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
-from qrelay.upstream.endpoints import all_endpoints
+from qrelay.upstream.endpoints import Table, all_endpoints
 from qrelay.upstream.http1 import Connections
 from qrelay.upstream.request import Limits
 from qrelay.vault import open_vault
@@ -195,19 +196,15 @@ class App:
             client = UpstreamClient(calls, timeouts, USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
-            addresses = Addresses(
-                settings.api_endpoint,
-                settings.binding,
-                settings.origin,
-                settings.require_tail,
-                Limits(body_bytes=settings.max_request_bytes),
-            )
-            gateway = Gateway(pool, client, catalog, addresses)
+            table = endpoint_table(settings)
+            reach = Reach(table, client, store)
+            manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))
+            gateway = Gateway(pool, client, catalog, reach, manners)
             log_ins = LogIns(
                 store,
                 token_client,
                 client,
-                all_endpoints(settings.api_endpoint, settings.binding, settings.origin),
+                all_endpoints(table),
                 timeout_seconds=settings.login_timeout_seconds,
                 audit=audit_log,
             )
@@ -319,6 +316,13 @@ def build_app(settings: Settings, *, background: bool = True, folder: Path | Non
     nothing by itself, as a short command needs it.
     """
     return App(settings, background=background, folder=folder)
+
+
+def endpoint_table(settings: Settings) -> Table:
+    """The endpoints as the settings want them."""
+    return Table(
+        settings.api_endpoint, settings.binding, settings.origin, settings.endpoints, settings.endpoint_addresses
+    )
 
 
 def _without_v1(path: str) -> str:

@@ -84,11 +84,15 @@ class Routes:
     async def _operate(self, request: Request) -> Response | ChatAnswer:
         prefix, _, named = request.headers.get("x-amz-target", "").partition(".")
         binding: Literal["awsJson", "restJson"] = "restJson"
-        operation = PATHS.get((request.method, request.url.path))
-        if request.url.path == "/" and request.method == "POST":
+        host, path = _host_and_path(request)
+        operation = PATHS.get((request.method, path))
+        if path == "/" and request.method == "POST":
             binding = "awsJson"
             operation = named if prefix in TARGETS.get(named, frozenset[str]()) else None
+        if (operation in CHAT and host == "management") or (operation not in CHAT and host == "runtime"):
+            operation = None
         recorded = await record(self._service, request, operation or "?", binding)
+        recorded.host = host
         if operation is None:
             recorded.refusal = "unknown_operation"
             return self._refuse(recorded, UNKNOWN_OPERATION)
@@ -174,6 +178,14 @@ class Routes:
             return RedirectResponse(self._oidc.authorize(dict(request.query_params)), 302)
         except OidcError as error:
             return JSONResponse(error.body(), error.status)
+
+
+def _host_and_path(request: Request) -> tuple[str, str]:
+    """Kiro's two hosts (§1.1) may be a first part of the path here: /runtime/…, /management/…."""
+    for host in ("runtime", "management"):
+        if request.url.path.startswith(f"/{host}/"):
+            return host, request.url.path.removeprefix(f"/{host}")
+    return "q", request.url.path
 
 
 def _region(request: Request) -> str | None:

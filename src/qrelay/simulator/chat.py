@@ -162,11 +162,12 @@ class _Refusal(NamedTuple):
 
 def admit(service: Service, recorded: RecordedRequest) -> Admitted:
     """Everything that is asked before an answer. Raises Refused."""
+    check_open(service, recorded)
     account = authenticate(service, recorded)
     if recorded.body is None:
         raise Refused("request_body_invalid_json")
     request = _validated(service, recorded)
-    check_profile_arn(service, account, None if request.profileArn is UNSET else request.profileArn)
+    check_profile_arn(service, account, None if request.profileArn is UNSET else request.profileArn, recorded.host)
     if account.refusal is not None:
         raise Refused(account.refusal)
     current = request.conversationState.currentMessage.userInputMessage
@@ -191,13 +192,20 @@ def authenticate(service: Service, recorded: RecordedRequest) -> Account:
     return account
 
 
-def check_profile_arn(service: Service, account: Account, arn: str | None) -> None:
+def check_open(service: Service, recorded: RecordedRequest) -> None:
+    """A host may be closed to everybody. Raises Refused."""
+    if recorded.host in service.closed:
+        raise Refused(service.closed[recorded.host])
+
+
+def check_profile_arn(service: Service, account: Account, arn: str | None, host: str) -> None:
     """An ARN must be the account's own, and some accounts must send one (PROTOCOL.md §8.1). Raises Refused."""
     policy = service.options.profile_arn
     if policy == "ignored" or account is service.anybody:
         return
     if arn is None:
-        if policy == "required" or account.kind == "identity_center":
+        kiro = policy == "by_host" and host != "q" and account.kind != "api_key"
+        if policy == "required" or kiro or account.kind == "identity_center":
             raise Refused("profile_arn_required")
     elif arn not in account.profiles:
         raise Refused("bearer_invalid")

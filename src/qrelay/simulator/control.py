@@ -3,7 +3,7 @@
 from typing import Any
 
 from qrelay.simulator import models
-from qrelay.simulator.chat import Refused, authenticate, check_profile_arn
+from qrelay.simulator.chat import Refused, authenticate, check_open, check_profile_arn
 from qrelay.simulator.service import Account, RecordedRequest, Service
 
 DAY = 86_400
@@ -15,6 +15,7 @@ def answer(service: Service, recorded: RecordedRequest) -> dict[str, Any]:
 
     Raises Refused.
     """
+    check_open(service, recorded)
     try:
         account = authenticate(service, recorded)
     except Refused:
@@ -26,12 +27,12 @@ def answer(service: Service, recorded: RecordedRequest) -> dict[str, Any]:
     asked: dict[str, Any] = dict(recorded.query) if recorded.method == "GET" else recorded.members
     match recorded.operation:
         case "ListAvailableModels":
-            check_profile_arn(service, account, asked.get("profileArn"))
+            check_profile_arn(service, account, asked.get("profileArn"), recorded.host)
             return _models(account, asked)
         case "ListAvailableProfiles":
             return _profiles(account, asked)
         case "GetUsageLimits":
-            check_profile_arn(service, account, asked.get("profileArn"))
+            check_profile_arn(service, account, asked.get("profileArn"), recorded.host)
             return _usage(service, account, asked)
         case _:
             raise ValueError(recorded.operation)

@@ -28,9 +28,10 @@ class Options(Struct, frozen=True, kw_only=True):
     """How the service behaves where it can behave in several ways. All durations are in seconds.
 
     `error_placement` None: in the body on awsJson, in the header on restJson. `profile_arn`: "by_identity" asks for one
-    from Identity Center accounts only. `management_errors`: an invalid bearer on a control operation is the
-    management host's 400 `Invalid token` (PROTOCOL.md §4.2). `token_delay` holds every answer of `/token` back, so that
-    two refreshes can meet. `device_approval` "auto" approves a device code at its first poll.
+    from Identity Center accounts only, "by_host" on the Kiro host from everybody but API keys. `management_errors`: an
+    invalid bearer on a control operation is the management host's 400 `Invalid token` (PROTOCOL.md §4.2). `token_delay`
+    holds every answer of `/token` back, so that two refreshes can meet. `device_approval` "auto" approves a device code
+    at its first poll.
     """
 
     validation: Style = "new"
@@ -49,7 +50,7 @@ class Options(Struct, frozen=True, kw_only=True):
     error_placement: Placement | None = None
     accept_any_token: bool = False
     access_tokens: tuple[str, ...] = ()
-    profile_arn: Literal["by_identity", "required", "ignored"] = "by_identity"
+    profile_arn: Literal["by_identity", "by_host", "required", "ignored"] = "by_identity"
     management_errors: bool = False
     clock: Callable[[], float] = time.time
     seed: int = 0
@@ -99,7 +100,7 @@ class RecordedRequest:
 
     `refusal` says why it was refused: a validation rule's name (then `violation` has the detail), a catalogue
     row's name or an OAuth error. `over` is set when the answer has ended: `finished` at its clean end, `disconnected`
-    because the client left before it.
+    because the client left before it. `host` is which of the service's hosts was meant.
     """
 
     number: int
@@ -112,6 +113,7 @@ class RecordedRequest:
     headers: dict[str, str]
     raw: bytes
     body: Any
+    host: str = "q"
     account: str | None = None
     violation: Violation | None = None
     refusal: str | None = None
@@ -153,6 +155,7 @@ class RecordedRequest:
             "at": self.at,
             "operation": self.operation,
             "binding": self.binding,
+            "host": self.host,
             "method": self.method,
             "path": self.path,
             "query": self.query,
@@ -180,6 +183,8 @@ class Service:
     access_tokens: dict[str, AccessToken] = field(default_factory=dict[str, AccessToken])
     requests: list[RecordedRequest] = field(default_factory=list[RecordedRequest])
     queued: deque[Scenario] = field(default_factory=deque[Scenario])
+    closed: dict[str, str] = field(default_factory=dict[str, str])
+    """Hosts that refuse everything, and with which row of the catalogue."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.options.seed)  # noqa: S311 -- ids that repeat with the seed are the point

@@ -24,8 +24,9 @@ from qrelay.upstream.exchange import Exchange
 from qrelay.upstream.http1 import Connections
 
 _ERROR_BODY_LIMIT = 64 * 1024
+_CHAT = "GenerateAssistantResponse"
 _REST_PATHS = {
-    "GenerateAssistantResponse": "/generateAssistantResponse",
+    _CHAT: "/generateAssistantResponse",
     "ListAvailableModels": "/ListAvailableModels",
     "ListAvailableProfiles": "/ListAvailableProfiles",
     "GetUsageLimits": "/getUsageLimits",
@@ -124,8 +125,7 @@ class UpstreamClient:
         self, credential: Credential, endpoint: Endpoint, body: bytes, trace: Trace | None = None
     ) -> Answer:
         """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes."""
-        operation = "GenerateAssistantResponse"
-        exchange = await self._post(credential, endpoint, operation, endpoint.streaming_target, body, trace=trace)
+        exchange = await self._post(credential, endpoint, _CHAT, body, trace)
         return Answer(exchange, self.timeouts)
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
@@ -137,11 +137,11 @@ class UpstreamClient:
             query["nextToken"] = next_token
         operation = "ListAvailableModels"
         if endpoint.binding == "restjson":
-            url = f"{endpoint.url}{_REST_PATHS[operation]}?{urlencode(query)}"
+            url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query)}"
             asking = self._send("GET", url, self._headers(credential))
         else:
             body = msgspec.json.encode(query)
-            asking = self._post(credential, endpoint, operation, endpoint.control_target, body)
+            asking = self._post(credential, endpoint, operation, body)
         return await self._whole("list of models", asking)
 
     async def list_profiles(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
@@ -150,7 +150,7 @@ class UpstreamClient:
         if next_token:
             query["nextToken"] = next_token
         body = msgspec.json.encode(query)
-        asking = self._post(credential, endpoint, "ListAvailableProfiles", endpoint.control_target, body)
+        asking = self._post(credential, endpoint, "ListAvailableProfiles", body)
         return await self._whole("list of profiles", asking)
 
     async def usage_limits(self, credential: Credential, endpoint: Endpoint) -> bytes:
@@ -160,11 +160,11 @@ class UpstreamClient:
             query["profileArn"] = credential.profile_arn
         operation = "GetUsageLimits"
         if endpoint.binding == "restjson":
-            url = f"{endpoint.url}{_REST_PATHS[operation]}?{urlencode(query)}"
+            url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query)}"
             asking = self._send("GET", url, self._headers(credential))
         else:
             body = msgspec.json.encode(query)
-            asking = self._post(credential, endpoint, operation, endpoint.control_target, body)
+            asking = self._post(credential, endpoint, operation, body)
         return await self._whole("usage limits", asking)
 
     async def _whole(self, what: str, asking: Awaitable[Exchange]) -> bytes:
@@ -177,23 +177,21 @@ class UpstreamClient:
             raise RelayError(ErrorCode.upstream_protocol, f"The {what} was cut: {_describe(error)}.") from None
 
     async def _post(
-        self,
-        credential: Credential,
-        endpoint: Endpoint,
-        operation: str,
-        target: str,
-        body: bytes,
-        *,
-        trace: Trace | None = None,
+        self, credential: Credential, endpoint: Endpoint, operation: str, body: bytes, trace: Trace | None = None
     ) -> Exchange:
+        base, target = (
+            (endpoint.url, endpoint.streaming_target)
+            if operation == _CHAT
+            else (endpoint.control, endpoint.control_target)
+        )
         headers = self._headers(credential)
         if endpoint.binding == "awsjson":
             headers["content-type"] = "application/x-amz-json-1.0"
             headers["x-amz-target"] = f"{target}.{operation}"
-            url = endpoint.url + "/"
+            url = base + "/"
         else:
             headers["content-type"] = "application/json"
-            url = endpoint.url + _REST_PATHS[operation]
+            url = base + _REST_PATHS[operation]
         return await self._send("POST", url, headers, body, trace)
 
     def _headers(self, credential: Credential) -> dict[str, str]:
@@ -215,7 +213,7 @@ class UpstreamClient:
             exchange = await self._connections.request(method, url, headers, body, connect_seconds=connect, trace=trace)
         except TimeoutError:
             raise RelayError(
-                ErrorCode.upstream_timeout, f"No connection to {_host(url)} within {connect:g} s."
+                ErrorCode.upstream_unreachable, f"No connection to {_host(url)} within {connect:g} s."
             ) from None
         except OSError as error:
             raise RelayError(

@@ -42,6 +42,8 @@ class Row(NamedTuple):
         )
 
 
+_PROFILE_WANTED = "profileArn is required"
+
 ROWS = (
     Row(
         ErrorCode.context_too_long,
@@ -93,7 +95,7 @@ ROWS = (
     ),
     Row(
         ErrorCode.account_forbidden,
-        phrases=("profileArn is required",),
+        phrases=(_PROFILE_WANTED,),
         types=("AccessDeniedException",),
         statuses=(403,),
     ),
@@ -152,6 +154,11 @@ def _resets(reason: str) -> Resets | None:
     if reason == "CONVERSATION_LIMIT_EXCEEDED":
         return None
     return "daily" if reason == "DAILY_REQUEST_COUNT" else "monthly"
+
+
+def wants_profile(error: RelayError) -> bool:
+    """Whether it says that a profile's ARN must be named, and none was (§8.1)."""
+    return error.code is ErrorCode.account_forbidden and _PROFILE_WANTED in error.message
 
 
 def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayError:

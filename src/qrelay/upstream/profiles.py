@@ -1,4 +1,4 @@
-"""Which profiles an Identity Center account may use (PROTOCOL.md §8.1). Not which one is chosen."""
+"""Which profiles an Identity Center account may use (PROTOCOL.md §8.1), and which of them is taken."""
 
 import asyncio
 from collections.abc import Iterable
@@ -36,10 +36,17 @@ class _Page(Struct, rename="camel"):
 async def list_profiles(
     client: UpstreamClient, credential: Credential, endpoints: Iterable[Endpoint]
 ) -> tuple[list[Profile], list[RelayError]]:
-    """The profiles of every endpoint, one after another, each once; and what went wrong at those that gave none."""
+    """The profiles of every endpoint, one after another, each once; and what went wrong at those that gave none.
+
+    Another host than the first is asked only where that one named no profile.
+    """
     found: dict[str, Profile] = {}
     failures: list[RelayError] = []
+    host = ""
     for endpoint in endpoints:
+        if found and endpoint.name != host:
+            break
+        host = endpoint.name
         token: str | None = None
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -50,10 +57,18 @@ async def list_profiles(
                     if not token:
                         break
         except TimeoutError:
-            failures.append(RelayError(ErrorCode.upstream_timeout, f"{endpoint.url} gave no list of profiles in time."))
+            failures.append(
+                RelayError(ErrorCode.upstream_timeout, f"{endpoint.control} gave no list of profiles in time.")
+            )
         except RelayError as error:
             failures.append(error)
     return list(found.values()), failures
+
+
+def choose(profiles: Iterable[Profile], *preferred: str | None) -> str | None:
+    """The ARN to use: of several the one that was named or used before, else the first; None where there is none."""
+    arns = [profile.arn for profile in profiles]
+    return next((arn for arn in preferred if arn in arns), arns[0] if arns else None)
 
 
 def read_page(body: bytes) -> tuple[list[Profile], str | None]:
