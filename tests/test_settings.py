@@ -100,7 +100,8 @@ def test_values_as_people_write_them() -> None:
     [
         ({"PORT": "nine"}, "PORT can't be used: it should be a valid integer"),
         ({"QRELAY_PORT": "70000"}, "QRELAY_PORT can't be used: it should be less than or equal to 65535"),
-        ({"DATABASE_URL": "postgresql://u:canary@h/d"}, "DATABASE_URL can't be used: PostgreSQL is not supported"),
+        ({"DATABASE_URL": "mysql://u:canary@h/d"}, "DATABASE_URL can't be used: it should be sqlite:///"),
+        ({"DATABASE_URL": "postgresql://u:canary[@h/d"}, "DATABASE_URL can't be used: it can't be read"),
         ({"QRELAY_DATABASE_URL": "sqlite://"}, "QRELAY_DATABASE_URL can't be used: it should be sqlite:///"),
         ({"AMAZONQ_API_ENDPOINT": "canary"}, "AMAZONQ_API_ENDPOINT can't be used: it should be an address"),
         ({"AMAZONQ_TOKEN_ENDPOINT": "https://u:canary@h"}, "AMAZONQ_TOKEN_ENDPOINT can't be used"),
@@ -128,6 +129,26 @@ def test_secrets_stay_out_of_sight() -> None:
     assert sorted(settings.secrets()) == sorted([*environ.values(), "canary-1", "canary-2"])
     assert "canary" not in repr(settings) + str(settings) + str(settings.sources())
     assert source(settings, "QRELAY_API_KEYS") == ("********, ********", "OPENAI_KEYS")
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("postgresql://u:canary@h:5/d", "postgresql://********@h:5/d"),
+        ("postgres://u:canary%40x@h/d", "postgresql://********@h/d"),
+        (
+            "postgresql+psycopg:///d?user=u&password=canary&host=/run",
+            "postgresql:///d?user=u&password=********&host=/run",
+        ),
+    ],
+)
+def test_the_password_of_a_database_stays_out_of_sight(address: str, shown: str) -> None:
+    settings = Settings.load({"QRELAY_DATABASE_URL": address})
+    assert source(settings, "QRELAY_DATABASE_URL") == (shown, "QRELAY_DATABASE_URL")
+    assert any("canary" in secret for secret in settings.secrets())
+    assert "canary" not in repr(settings) + str(settings)
+    assert settings.database_path is None
+    assert settings.database_address.startswith("postgresql://")
 
 
 def test_nothing_changes_it_later() -> None:

@@ -1,5 +1,7 @@
 """The folder of everything that is kept, and the promise that one server at a time uses it. Not what is in it.
 
+With a database that processes share there is no such promise: the folder may be shared too, and nobody locks it.
+
     QRELAY_HOME/              0700, files 0600
       lock                    held by the running server; its text is {"pid": …, "url": …, "socket": …}
       socket                  where that server answers the owner's commands
@@ -56,12 +58,11 @@ def open_home(path: Path) -> Generator[Home]:
 
     From here on, files this process makes are for its user only.
     """
-    os.umask(0o077)
+    share_home(path)
     try:
-        _make_private(path)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise HomeUnusable(f"The folder {path} can't be used: {error.strerror or error}.") from error
+        raise _unusable(path, error) from error
     try:
         if not _wait_lock(lock):
             raise HomeBusy(_who(path))
@@ -72,6 +73,18 @@ def open_home(path: Path) -> Generator[Home]:
             os.ftruncate(lock, 0)
     finally:
         os.close(lock)
+
+
+def share_home(path: Path) -> None:
+    """Make the folder if it isn't there, and hold no lock: others may use it too. Raises HomeUnusable.
+
+    From here on, files this process makes are for its user only.
+    """
+    os.umask(0o077)
+    try:
+        _make_private(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
 
 
 def running(path: Path) -> Running | None:
@@ -86,11 +99,15 @@ def running(path: Path) -> Running | None:
         os.close(lock)
 
 
+def _unusable(path: Path, error: OSError) -> HomeUnusable:
+    return HomeUnusable(f"The folder {path} can't be used: {error.strerror or error}.")
+
+
 def _make_private(path: Path) -> None:
     """0700 for a folder that is new, empty or ours already. A folder that holds other things is left as it is."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = {entry.name for entry in path.iterdir()}
-    if not held or "qrelay.sqlite3" in held:
+    if not held or held & {"qrelay.sqlite3", "master.key"}:
         path.chmod(0o700)
 
 

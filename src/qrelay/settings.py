@@ -10,6 +10,7 @@ counts as not set. `docs/reference/settings.md` is made from this file.
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,8 @@ from qrelay import older_config
 from qrelay.trust import trusting
 
 PREFIX = "QRELAY_"
+_PASSWORD_OPTION = re.compile(r"(?<=[?&])(\w*password=)([^&]+)")
+"""Among the options at the end of a database's address."""
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})  # as pydantic reads a bool
 
 
@@ -133,12 +136,19 @@ def _header_value(value: str) -> str:
     return value
 
 
-def _sqlite_only(value: str) -> str:
-    scheme = urlsplit(value).scheme
-    if scheme.partition("+")[0] in {"postgres", "postgresql"}:
-        raise ValueError("PostgreSQL is not supported by this version; leave it unset to use SQLite in QRELAY_HOME")
+def _database_address(value: str) -> str:
+    """Drivers are chosen here, and `postgres://` is what some hosts of databases hand out."""
+    if postgresql := re.match(r"postgres(?:ql)?(?:\+\w+)?://", value):
+        try:
+            urlsplit(value)
+        except ValueError:
+            raise ValueError("it can't be read; what is unusual in a password is written as in %40 for @") from None
+        return f"postgresql://{value[postgresql.end() :]}"
     if not value.startswith("sqlite:///") or not value.removeprefix("sqlite:///"):
-        raise ValueError("it should be sqlite:/// and the path of a file (four slashes for an absolute path)")
+        raise ValueError(
+            "it should be sqlite:/// and the path of a file (four slashes for an absolute path), "
+            "or postgresql://user:password@host/database"
+        )
     return value
 
 
@@ -148,7 +158,7 @@ def _folder(value: Path) -> Path:
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
-SqliteAddress: TypeAlias = Annotated[str, AfterValidator(_sqlite_only)]
+DatabaseAddress: TypeAlias = Annotated[str, AfterValidator(_database_address)]
 WebAddress: TypeAlias = Annotated[str, AfterValidator(_web_address)]
 ProxyAddress: TypeAlias = Annotated[str, BeforeValidator(_proxy_address)]
 Location: TypeAlias = Annotated[Path, AfterValidator(_folder)]
@@ -186,8 +196,9 @@ class Settings(BaseSettings):
     # Where state lives
     home: Location = Field(default_factory=lambda: platformdirs.user_data_path("qrelay", appauthor=False))
     """The folder of everything that is kept. Only its owner may read it."""
-    database_url: Annotated[SqliteAddress | None, Also("DATABASE_URL")] = None
-    """The SQLite file to use as `sqlite:///path`; when unset, `qrelay.sqlite3` in the home folder."""
+    database_url: Annotated[DatabaseAddress | None, Also("DATABASE_URL"), Field(repr=False)] = None
+    """The SQLite file to use as `sqlite:///path`, or `postgresql://user:password@host/database` for any number of
+    processes (docs/guide/replicas.md); when unset, `qrelay.sqlite3` in the home folder."""
     master_key: SecretStr | None = None
     """The key that encrypts tokens at rest: 32 bytes as base64 or hex. When unset, it comes from the key file."""
     master_key_file: Location | None = None
@@ -342,10 +353,12 @@ class Settings(BaseSettings):
         return list(self._idle)
 
     @property
-    def database_path(self) -> Path:
-        """The SQLite file."""
+    def database_path(self) -> Path | None:
+        """The SQLite file; None for a server's database, which other processes may use too."""
         if self.database_url is None:
             return self.home / "qrelay.sqlite3"
+        if self.database_url.startswith("postgresql:"):
+            return None
         return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
 
     @property
@@ -353,6 +366,13 @@ class Settings(BaseSettings):
         """Names of hosts and their addresses."""
         pairs = (pair.partition("=") for pair in self.endpoint_urls)
         return tuple((name.strip(), url.strip()) for name, _, url in pairs)
+
+    @property
+    def database_address(self) -> str:
+        """`sqlite:///path` or `postgresql://…`, password and all."""
+        return (
+            self.database_url if self.database_url and self.database_path is None else f"sqlite:///{self.database_path}"
+        )
 
     @property
     def aliases(self) -> dict[str, str]:
@@ -368,8 +388,9 @@ class Settings(BaseSettings):
         """The secret values among the settings, for those who must keep them out of what they write."""
         held = [getattr(self, field) for field in type(self).model_fields]
         known = [value.get_secret_value() for value in (*held, *self.api_keys) if isinstance(value, SecretStr)]
-        password = urlsplit(self.proxy or "").password
-        return [*known, password, unquote(password)] if password else known
+        passwords = [urlsplit(address or "").password for address in (self.proxy, self.database_url)]
+        passwords += [found[2] for found in _PASSWORD_OPTION.finditer(self.database_url or "")]
+        return [*known, *(word for password in passwords if password for word in (password, unquote(password)))]
 
 
 def names(field: str) -> list[str]:
@@ -438,6 +459,8 @@ def _shown(value: object) -> str:
             return str(value).lower()
         case str() if "://" in value:
             scheme, _, place = value.partition("://")
-            return f"{scheme}://{'********@' if '@' in place else ''}{place.rpartition('@')[2]}"
+            user, at, rest = place.rpartition("@")
+            rest = _PASSWORD_OPTION.sub(r"\1********", rest)
+            return f"{scheme}://{'********' if user else ''}{at}{rest}"
         case _:
             return str(value)

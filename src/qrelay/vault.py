@@ -105,12 +105,12 @@ class Vault:
         self._take(keys)
 
 
-def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = None) -> Vault:
+def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = None, stored: bool = False) -> Vault:
     """The vault of an installation. The key is the file's, else the given text's, else that of `home/master.key`.
 
     A key is 32 bytes as base64 or hex; while it is being changed there are several, the new one first, with commas or
-    white space between. `home/master.key` is made (0600) on the first start only: where a database is
-    already, a missing key is an error, because a new one could not open what is stored.
+    white space between. `home/master.key` is made (0600) on the first start only: where something is `stored` already, a
+    missing key is an error, because a new one could not open it.
     Raises RelayError(store_failed) when there is no usable key; nothing that exists is changed.
     """
     if key_file is not None:
@@ -120,12 +120,12 @@ def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = No
     path = home / "master.key"
     private_directory(home)
     if not path.exists():
-        if (home / "qrelay.sqlite3").exists():
+        if stored:
             raise RelayError(
                 ErrorCode.store_failed,
-                f"{path} is missing, and the accounts beside it can't be read without it.",
-                remedy="Put the file back from a backup, or set QRELAY_MASTER_KEY or QRELAY_MASTER_KEY_FILE. "
-                "If the key is lost, move qrelay.sqlite3 away and add the accounts again.",
+                f"{path} is missing, and the accounts in the database can't be read without it.",
+                remedy="Put the file back from a backup or from another replica, or set QRELAY_MASTER_KEY or "
+                "QRELAY_MASTER_KEY_FILE. If the key is lost, begin with an empty database and add the accounts again.",
             )
         try:
             write_private(path, _written([os.urandom(_KEY_BYTES)]), replace=False)

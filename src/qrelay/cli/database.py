@@ -1,10 +1,9 @@
-"""`qrelay db …`: the database as a file. What is in it goes by the management API."""
+"""`qrelay db …`: the database as a whole. What is in it goes by the management API."""
 
-import os
+import asyncio
 import sqlite3
 from collections.abc import Generator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import typer
@@ -13,60 +12,96 @@ from qrelay import database
 from qrelay.cli.outcome import Failed
 from qrelay.cli.server import run_loop
 from qrelay.home import open_home
-from qrelay.private_files import private_directory
 from qrelay.settings import Settings
 
 
 def upgrade(chosen: Settings) -> None:
-    """Bring the schema to this version's; `serve` does it too. Raises HomeBusy beside a server, RelayError."""
+    """Bring the schema to this version's; `serve` does it too. Raises HomeBusy beside a server, RelayError.
+
+    A database that processes share is upgraded beside them.
+    """
 
     async def work() -> None:
-        engine = database.connect(f"sqlite:///{chosen.database_path}", busy_seconds=5)
+        engine = database.connect(chosen.database_address, busy_seconds=5)
         try:
-            await database.migrate(engine)
+            copy = await database.migrate(engine, backups=chosen.home / "backups")
         finally:
             await engine.dispose()
+        if copy is not None:
+            typer.echo(f"Copied as it was to {copy}.")
 
-    _must_exist(chosen.database_path)
-    with open_home(chosen.home):
+    with ExitStack() as stack:
+        if (path := chosen.database_path) is not None:
+            _must_exist(path)
+            stack.enter_context(open_home(chosen.home))
         run_loop(work())
-    typer.echo(f"{chosen.database_path} is at version {database.HEAD}.")
+    typer.echo(f"{path or _server_of(chosen)} is at version {database.HEAD}.")
 
 
 def check(chosen: Settings) -> str:
-    """Look whether the file is whole and of this version; what can then be said of it. Raises Failed."""
-    with _opened(chosen.database_path) as connection:
-        found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-        if found != ["ok"]:
-            raise Failed(f"{chosen.database_path} is damaged: {found[0]}", "Restore it from backups/ in QRELAY_HOME.")
-        version = _version(connection)
-    if version != database.HEAD:
+    """Look whether it is whole and of this version; what can then be said of it. Raises Failed, RelayError."""
+    if (path := chosen.database_path) is None:
+        place, found = _server_of(chosen), _version_there(chosen)
+    else:
+        place = str(path)
+        with _opened(path) as connection:
+            rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+            if rows != ["ok"]:
+                raise Failed(f"{path} is damaged: {rows[0]}", "Restore it from backups/ in QRELAY_HOME.")
+            found = _version(connection)
+    if found != database.HEAD:
         raise Failed(
-            f"{chosen.database_path} is at version {version or 'none'}, and this qrelay works with {database.HEAD}.",
-            "Bring it up to date with: qrelay db upgrade",
+            f"{place} is at version {found or 'none'}, and this qrelay works with {database.HEAD}.",
+            "Bring it up to date with: qrelay db upgrade"
+            if found is None or found < database.HEAD
+            else "Use the newer qrelay that it belongs to.",
         )
-    return f"{chosen.database_path} is whole, and at version {version}."
+    return f"{place} {'can be reached' if path is None else 'is whole'}, and at version {found}."
+
+
+def is_empty(chosen: Settings) -> bool:
+    """Whether a server's database has nothing in it yet. Raises RelayError."""
+    return _version_there(chosen) is None
 
 
 def back_up(chosen: Settings, output: str | None) -> None:
-    """Copy the database as it is at this moment, beside a running server too. Raises Failed."""
-    name = f"qrelay-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.sqlite3"
-    target = Path(output).expanduser() if output is not None else chosen.home / "backups" / name
-    with _opened(chosen.database_path) as connection:
-        try:
-            private_directory(target.parent)
-            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        except FileExistsError as error:
-            raise Failed(f"{target} is there already.", "Choose another name, or move it away.") from error
-        except OSError as error:
-            raise Failed(f"{target} can't be written: {error.strerror}.") from error
-        try:
-            with closing(sqlite3.connect(target)) as copy:
-                connection.backup(copy)
-        except sqlite3.Error as error:
-            target.unlink(missing_ok=True)
-            raise Failed(f"{target} can't be written: {error}.") from error
+    """Copy the database as it is at this moment, beside a running server too. Raises Failed, BadParameter."""
+    if (path := chosen.database_path) is None:
+        raise typer.BadParameter(
+            f"{_server_of(chosen)} is a server's, and is backed up by its own tools: pg_dump --format=custom "
+            '--file=qrelay.dump "$QRELAY_DATABASE_URL"'
+        )
+    target = Path(output).expanduser() if output is not None else chosen.home / "backups" / database.backup_name()
+    _must_exist(path)
+    try:
+        database.back_up(path, target)
+    except FileExistsError as error:
+        raise Failed(f"{target} is there already.", "Choose another name, or move it away.") from error
+    except OSError as error:
+        raise Failed(f"{target} can't be written: {error.strerror}.") from error
+    except sqlite3.Error as error:
+        raise Failed(f"{path} can't be copied to {target}: {error}.") from error
     typer.echo(f"Backed up to {target}. Without the master key nobody can read it: keep that too, elsewhere.")
+
+
+def _server_of(chosen: Settings) -> str:
+    """The database as it is called where people read, without its password."""
+    shown = next(row.value for row in chosen.sources() if row.name == "QRELAY_DATABASE_URL")
+    return f"The database {shown.partition('?')[0]}"
+
+
+def _version_there(chosen: Settings) -> str | None:
+    found: list[str | None] = []
+
+    async def work() -> None:
+        engine = database.connect(chosen.database_address, busy_seconds=5)
+        try:
+            found.append(await database.version(engine))
+        finally:
+            await engine.dispose()
+
+    asyncio.run(work())
+    return found[0]
 
 
 def _must_exist(path: Path) -> None:

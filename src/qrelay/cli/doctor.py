@@ -18,7 +18,7 @@ import aiohttp
 import typer
 
 from qrelay import __version__, home
-from qrelay.cli.database import check
+from qrelay.cli.database import check, is_empty
 from qrelay.cli.management import management
 from qrelay.cli.outcome import Failed
 from qrelay.cli.server import run_loop
@@ -62,9 +62,11 @@ def examine(chosen: Settings, *, as_json: bool) -> None:
 
 
 async def _examine(chosen: Settings, tell: Callable[[Finding], None]) -> None:
-    for finding in (*_programs(), *_files(chosen), *_database(chosen)):
+    database = await asyncio.to_thread(_database, chosen)
+    for finding in (*_programs(), *_files(chosen), database):
         tell(finding)
-    tell(await _accounts(chosen))
+    if database.verdict != "bad":
+        tell(await _accounts(chosen, there=database.verdict == "ok"))
     async for finding in _services(chosen):
         tell(finding)
 
@@ -81,6 +83,8 @@ def _files(chosen: Settings) -> Generator[Finding]:
     yield _private(chosen.home, "home")
     server = home.running(chosen.home)
     match server:
+        case None if chosen.database_path is None:
+            pass  # servers on a shared database lock nothing, and may be anywhere
         case None:
             yield Finding("note", "server", "None runs with this state. Start it with: qrelay serve")
         case _ if server.url is None:
@@ -91,6 +95,10 @@ def _files(chosen: Settings) -> Generator[Finding]:
         yield _private(chosen.master_key_file, "master key")
     elif chosen.master_key is not None:
         yield Finding("ok", "master key", "It comes from the settings.")
+    elif chosen.database_path is None and not (chosen.home / "master.key").exists():
+        yield Finding(
+            "note", "master key", "None is set, nor is one in the home folder; a first start makes one there."
+        )
     else:
         yield _private(chosen.home / "master.key", "master key")
 
@@ -105,18 +113,22 @@ def _private(path: Path, subject: str) -> Finding:
     return Finding("ok", subject, f"Only you may read {path}.")
 
 
-def _database(chosen: Settings) -> Generator[Finding]:
-    if not chosen.database_path.exists():
-        yield Finding("note", "database", f"{chosen.database_path} isn't there yet; the first start makes it.")
-        return
+def _database(chosen: Settings) -> Finding:
+    path = chosen.database_path
+    if path is not None and not path.exists():
+        return Finding("note", "database", f"{path} isn't there yet; the first start makes it.")
     try:
-        yield Finding("ok", "database", check(chosen))
+        if path is None and is_empty(chosen):
+            return Finding("note", "database", "It can be reached, and is empty; the first start fills it.")
+        return Finding("ok", "database", check(chosen))
     except Failed as failed:
-        yield Finding("bad", "database", " ".join((failed.message, *failed.remedies)))
+        return Finding("bad", "database", " ".join((failed.message, *failed.remedies)))
+    except RelayError as error:
+        return Finding("bad", "database", f"{error.message} {error.remedy}")
 
 
-async def _accounts(chosen: Settings) -> Finding:
-    if not chosen.home.is_dir():
+async def _accounts(chosen: Settings, *, there: bool) -> Finding:
+    if not there:
         return Finding("bad", "accounts", "No account is stored. Add one: qrelay login")
     try:
         async with management(chosen) as api:

@@ -4,6 +4,7 @@ Every command is a client of that API, so it does the same beside a server and w
 
     a server that runs    its socket in the home folder; its address where a system has no such sockets
     none                  the home's lock is taken, and the same app answers here, doing nothing by itself
+    a shared database     the same app answers here, beside any number of servers: they see what it changes
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Scope
 from qrelay import home, logs
 from qrelay.cli.outcome import Failed
 from qrelay.cli.server import run_loop
-from qrelay.home import HomeBusy, Running, open_home
+from qrelay.home import HomeBusy, Running, open_home, share_home
 from qrelay.http.doors import for_owner
 from qrelay.settings import Settings
 
@@ -91,6 +92,9 @@ async def management(chosen: Settings) -> AsyncGenerator[Management]:
 
 
 async def _find(chosen: Settings, stack: AsyncExitStack) -> Management:
+    if chosen.database_path is None:
+        share_home(chosen.home)
+        return await _open_here(chosen, stack)
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while True:
         server = home.running(chosen.home)

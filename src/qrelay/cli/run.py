@@ -1,11 +1,15 @@
 """`qrelay run`, what `make run` calls: `serve` when there is an account to serve, else `demo`."""
 
-from sqlalchemy import create_engine, exists, select
-from sqlalchemy.exc import SQLAlchemyError
+from contextlib import suppress
 
+from sqlalchemy import exists, select
+
+from qrelay import database
 from qrelay.cli.demo import demo
 from qrelay.cli.serve import serve
+from qrelay.cli.server import run_loop
 from qrelay.database.schema import accounts
+from qrelay.errors import RelayError
 from qrelay.settings import Settings
 
 
@@ -17,14 +21,25 @@ def has_account(chosen: Settings) -> bool:
     """Whether an account is stored or given by variables. A database that can't be read is `serve`'s to explain."""
     if chosen.amazonq_refresh_token is not None:
         return True
-    if not chosen.database_path.is_file():
+    if chosen.database_path is not None and not chosen.database_path.is_file():
         return False
-    engine = create_engine(f"sqlite:///{chosen.database_path}")
-    try:
-        with engine.connect() as connection:
-            stored = select(exists().where(accounts.c.deleted_at.is_(None)))
-            return bool(connection.execute(stored).scalar_one())
-    except SQLAlchemyError:
-        return True
-    finally:
-        engine.dispose()
+    found = True
+
+    async def look() -> None:
+        nonlocal found
+        engine = database.connect(chosen.database_address, busy_seconds=5)
+        try:
+            if chosen.database_path is None and await database.version(engine) is None:
+                found = False
+                return
+            with database.told():
+                async with engine.connect() as connection:
+                    reading = await connection.execution_options(**database.READING)
+                    stored = select(exists().where(accounts.c.deleted_at.is_(None)))
+                    found = bool(await reading.scalar(stored))
+        finally:
+            await engine.dispose()
+
+    with suppress(RelayError):
+        run_loop(look())
+    return found

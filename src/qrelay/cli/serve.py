@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from qrelay import __version__, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
 from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import run_loop, serve_app
-from qrelay.home import open_home
+from qrelay.home import open_home, share_home
 from qrelay.http.app import build_app
 from qrelay.settings import Settings, SettingsRefused
 
@@ -25,14 +26,16 @@ def serve(chosen: Settings) -> None:
     check_doors(chosen)
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
     _warn(chosen)
-    with (
-        open_home(chosen.home) as home,
-        listening(chosen.host, chosen.port) as sockets,
-        private_socket(home.path) as private,
-    ):
+    with ExitStack() as stack:
+        # Where processes share a database there may be any number of them, and commands open it themselves.
+        home = stack.enter_context(open_home(chosen.home)) if chosen.database_path is not None else None
+        share_home(chosen.home)
+        sockets = stack.enter_context(listening(chosen.host, chosen.port))
+        private = stack.enter_context(private_socket(home.path)) if home is not None else None
 
         def ready() -> None:
-            home.announce(local_url(sockets[0]), private.path if private else None)
+            if home is not None:
+                home.announce(local_url(sockets[0]), private.path if private else None)
             typer.echo(ready_line(chosen, sockets[0]))
             sys.stdout.flush()
 

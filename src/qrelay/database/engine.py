@@ -1,4 +1,4 @@
-"""An engine for a database URL, and its schema brought up to date. Not what is stored in it.
+"""An engine for a database URL, and its failures in words. Not what is stored in it.
 
 SQLite: one process at a time (whoever starts a server holds the state's lock), one connection, write-ahead log, every
 commit on the disk before it returns. PostgreSQL: any number of processes.
@@ -10,18 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, event, inspect, make_url
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.private_files import private_directory
-
-HEAD: Final = "0003"
-"""The newest migration's revision."""
-
-_MIGRATING: Final = 0x71726C79
-"""The number of the lock that a migration holds; any number that nobody else uses."""
 
 READING: Final = {"qrelay_reading": True}
 """Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
@@ -45,13 +39,6 @@ def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
             raise _unusable("The database URL names neither a SQLite file nor a PostgreSQL server.")
 
 
-async def migrate(engine: AsyncEngine) -> None:
-    """Bring the schema to this version's, all of it or none. Raises RelayError(store_failed)."""
-    with told():
-        async with engine.begin() as connection:
-            await connection.run_sync(_upgrade)
-
-
 @contextmanager
 def told() -> Generator[None]:
     """Failures of the database become RelayError(store_failed) in its own words, without statements or values.
@@ -63,7 +50,8 @@ def told() -> Generator[None]:
     except IntegrityError:
         raise
     except DBAPIError as error:
-        raise _unusable(f"The account store can't be used: {error.orig}.") from error
+        said = " ".join(str(error.orig).split()).rstrip(".")  # a server's words may have several lines
+        raise _unusable(f"The account store can't be used: {said}.") from error
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise _unusable(f"The account store can't be used ({type(error).__name__}).") from error
 
@@ -112,25 +100,12 @@ def _postgresql(url: URL) -> AsyncEngine:
         return create_async_engine(
             url, hide_parameters=True, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=options
         )
-    except ModuleNotFoundError as error:
-        raise _unusable("PostgreSQL needs the driver psycopg: install qrelay[postgres].") from error
-
-
-def _upgrade(connection: Connection) -> None:
-    """Run what is missing. Alembic is loaded only then: it would stay in memory, and a server starts far more often."""
-    if connection.dialect.name == "postgresql":  # replicas may start at once: the others wait, and find it done
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-    if inspect(connection).has_table("alembic_version"):
-        found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
-        if found == HEAD:
-            return
-    from alembic import command  # noqa: PLC0415 -- see above
-    from alembic.config import Config  # noqa: PLC0415
-
-    config = Config()
-    config.set_main_option("script_location", "qrelay.database:migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    except ImportError as error:  # the driver, or the library under it
+        raise RelayError(
+            ErrorCode.store_failed,
+            "PostgreSQL needs the driver psycopg, which isn't installed.",
+            remedy="Install it: pip install 'qrelay[postgres]'",
+        ) from error
 
 
 def _unusable(message: str) -> RelayError:

@@ -3,8 +3,10 @@
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
+import structlog
 from sqlalchemy import select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -12,8 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from qrelay.database import engine as engines
 from qrelay.database.clock import SteadyClock
 from qrelay.database.schema import database_now, secrets
+from qrelay.database.versions import migrate, version
 from qrelay.database.watch import CHANNEL, Watch
+from qrelay.errors import ErrorCode, RelayError
 from qrelay.vault import Vault
+
+log = structlog.get_logger()
 
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
@@ -62,16 +68,22 @@ class Database:
 
 
 async def open_database(
-    url: str, vault: Vault, *, busy_seconds: float = 5.0, clock: Callable[[], float] | None = None
+    url: str,
+    vault: Vault,
+    *,
+    backups: Path | None = None,
+    busy_seconds: float = 5.0,
+    clock: Callable[[], float] | None = None,
 ) -> Database:
     """Open it, made or brought up to date first. `url`: `sqlite:///path` or `postgresql://…`.
 
-    On SQLite the caller holds the state's lock: one process at a time. Raises RelayError(store_failed), also for a
-    master key that isn't this state's.
+    On SQLite the caller holds the state's lock: one process at a time; `backups` is where a copy goes before an
+    upgrade. Raises RelayError(store_failed), also for a master key that isn't this database's.
     """
     engine = engines.connect(url, busy_seconds=busy_seconds)
     try:
-        await engines.migrate(engine)
+        if (copy := await migrate(engine, backups=backups)) is not None:
+            log.info("the database was upgraded", copy_from_before=str(copy))
         database = Database(engine, vault, await _pepper(engine, vault), clock or SteadyClock())
         await database.set_clock()
         database.watch.add(database.set_clock)
@@ -79,6 +91,20 @@ async def open_database(
         await engine.dispose()
         raise
     return database
+
+
+async def holds_secrets(url: str) -> bool:
+    """Whether something is sealed in it already, and so a master key belongs to it. Raises RelayError(store_failed)."""
+    engine = engines.connect(url, busy_seconds=5.0)
+    try:
+        if await version(engine) is None:
+            return False
+        with engines.told():
+            async with engine.connect() as connection:
+                found = select(secrets.c.name).where(secrets.c.name == "pepper")
+                return await (await connection.execution_options(**engines.READING)).scalar(found) is not None
+    finally:
+        await engine.dispose()
 
 
 async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
@@ -93,4 +119,12 @@ async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
                 made = vault.seal(os.urandom(32).hex(), table=secrets.name, row="pepper", column="value")
                 await connection.execute(insert(secrets).values(name="pepper", value=made).on_conflict_do_nothing())
                 record = bytes((await connection.execute(find)).scalar_one())
-    return vault.open(record, table=secrets.name, row="pepper", column="value")
+    try:
+        return vault.open(record, table=secrets.name, row="pepper", column="value")
+    except RelayError as error:
+        raise RelayError(
+            ErrorCode.store_failed,
+            "The master key isn't the one that this database was made with.",
+            remedy="Set QRELAY_MASTER_KEY_FILE or QRELAY_MASTER_KEY to the key of the first start: it is master.key in "
+            "the QRELAY_HOME of then, unless another was given. All processes on one database have the same.",
+        ) from error

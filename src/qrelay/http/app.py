@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,7 +29,7 @@ from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
-from qrelay.database import Database, open_database
+from qrelay.database import Database, holds_secrets, open_database
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway, Manners
 from qrelay.http import (
@@ -225,8 +226,8 @@ class App:
                 ],
                 journal=journal,
             )
-            database.watch.start()
             if self._background:
+                database.watch.start()
                 keeping = asyncio.create_task(
                     refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
                 )
@@ -334,8 +335,18 @@ def _without_v1(path: str) -> str:
 
 async def _open_database(settings: Settings) -> Database:
     key = settings.master_key.get_secret_value() if settings.master_key else None
-    vault = open_vault(settings.home, key_file=settings.master_key_file, key=key)
-    return await open_database(f"sqlite:///{settings.database_path}", vault)
+    path, address, given = settings.database_path, settings.database_address, key or settings.master_key_file
+    stored = path.exists() if path is not None else not given and await holds_secrets(address)
+    made = not given and not (settings.home / "master.key").exists()
+    vault = open_vault(settings.home, key_file=settings.master_key_file, key=key, stored=stored)
+    database = await open_database(address, vault, backups=settings.home / "backups")
+    if made and database.shared:
+        structlog.get_logger().warning(
+            "a master key was made; every process on this database needs the same one",
+            file=str(settings.home / "master.key"),
+            remedy="Copy it to the others, privately, and name it there in QRELAY_MASTER_KEY_FILE.",
+        )
+    return database
 
 
 async def _adopt_account_from_variables(settings: Settings, store: AccountStore) -> None:

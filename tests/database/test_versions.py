@@ -1,0 +1,95 @@
+"""An older database is copied and upgraded, a newer one is left alone; whose turn a job is."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from qrelay.database import HEAD, Jobs, connect, migrate, open_database, version
+from qrelay.errors import RelayError
+from qrelay.vault import Vault
+
+pytestmark = pytest.mark.anyio
+
+KEY = bytes(32)
+
+
+async def at(path: Path, revision: str) -> None:
+    """A database as an older qrelay left it."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+    def upgrade(connection: Connection) -> None:
+        config = Config()
+        config.set_main_option("script_location", "qrelay.database:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+    engine = connect(f"sqlite:///{path}", busy_seconds=1)
+    async with engine.begin() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+async def test_an_older_one_is_copied_first(tmp_path: Path, revision: str) -> None:
+    path = tmp_path / "qrelay.sqlite3"
+    await at(path, revision)
+    database = await open_database(f"sqlite:///{path}", Vault(KEY), backups=tmp_path / "copies")
+    assert await version(database.engine) == HEAD
+    await database.close()
+    (copy,) = (tmp_path / "copies").iterdir()
+    assert copy.name.startswith(f"qrelay-{revision}-")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with closing(sqlite3.connect(copy)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (revision,)
+    again = await open_database(f"sqlite:///{path}", Vault(KEY), backups=tmp_path / "copies")
+    await again.close()
+    assert list((tmp_path / "copies").iterdir()) == [copy]
+
+
+async def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path) -> None:
+    path = tmp_path / "qrelay.sqlite3"
+    await at(path, "0001")
+    (tmp_path / "copies").write_text("a file")
+    engine = connect(f"sqlite:///{path}", busy_seconds=1)
+    with pytest.raises(RelayError, match="can't be copied"):
+        await migrate(engine, backups=tmp_path / "copies")
+    assert await version(engine) == "0001"
+    await engine.dispose()
+
+
+async def test_a_newer_one_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "qrelay.sqlite3"
+    await (await open_database(f"sqlite:///{path}", Vault(KEY))).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+        connection.commit()
+    before = path.read_bytes()
+    with pytest.raises(RelayError, match="at version 0999, newer than this qrelay"):
+        await open_database(f"sqlite:///{path}", Vault(KEY))
+    assert path.read_bytes() == before
+    assert not (tmp_path / "backups").exists()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return (
+        f"sqlite:///{tmp_path}/jobs.sqlite3" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
+
+
+async def test_one_of_all_has_a_job(url: str) -> None:
+    database = await open_database(url, Vault(KEY))
+    ours, theirs = Jobs(database), Jobs(database)
+    assert await ours.mine("prune", seconds=60)
+    assert not await theirs.mine("prune", seconds=60)
+    assert await theirs.mine("another", seconds=60)
+    assert await ours.mine("prune", seconds=-1)  # kept, and at its end
+    assert await theirs.mine("prune", seconds=60)
+    assert not await ours.mine("prune", seconds=60)
+    await theirs.give_back()
+    assert await ours.mine("prune", seconds=60)
+    await database.close()
