@@ -109,8 +109,8 @@ def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = No
     """The vault of an installation. The key is the file's, else the given text's, else that of `home/master.key`.
 
     A key is 32 bytes as base64 or hex; while it is being changed there are several, the new one first, with commas or
-    white space between. `home/master.key` is made (0600) on the first start only: where something is `stored` already, a
-    missing key is an error, because a new one could not open it.
+    white space between. `home/master.key` is made (0600) on the first start only: where something is `stored` already,
+    a missing key is an error, because a new one could not open it.
     Raises RelayError(store_failed) when there is no usable key; nothing that exists is changed.
     """
     if key_file is not None:

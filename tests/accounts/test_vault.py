@@ -134,7 +134,7 @@ async def test_a_change_of_the_key_leaves_nothing_of_the_old_one(tmp_path: Path)
     async with opened(home) as (_, store):
         assert store.accounts()[0].refresh_token == "first"
     (home / "master.key").write_text(old)
-    with pytest.raises(RelayError, match="another master key"):
+    with pytest.raises(RelayError, match="the one that this database was made with"):
         await open_database(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
-import pytest
 
 from qrelay.simulator.server import Simulator
 from tests.cli.process import Command, Running
@@ -62,7 +61,7 @@ def test_another_key_is_refused(replica: Replicas, tmp_path: Path) -> None:
 def test_a_newer_database_and_another_programs_are_refused(
     replica: Replicas, postgres: Postgres, postgres_url: str
 ) -> None:
-    database = postgres_url.rpartition("/")[0].rpartition("/")[2] and postgres_url.split("@/")[1].partition("?")[0]
+    database = postgres_url.partition("@/")[2].partition("?")[0]
     postgres.execute("CREATE TABLE accounts (id text)", database)
     qrelay = replica()
     foreign = qrelay("serve", "--port", "0")
@@ -107,9 +106,8 @@ def test_a_server_that_is_not_there_is_told_without_its_password(replica: Replic
 def test_the_driver_is_named_when_it_is_missing(replica: Replicas, tmp_path: Path) -> None:
     (tmp_path / "psycopg").mkdir()
     (tmp_path / "psycopg" / "__init__.py").write_text("raise ModuleNotFoundError('no psycopg')")
-    done = replica(PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))(
-        "serve", "--port", "0"
-    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = replica(PYTHONPATH=path)("serve", "--port", "0")
     assert done.code == 1
     assert done.err == (
         "qrelay: PostgreSQL needs the driver psycopg, which isn't installed.\n"
@@ -117,10 +115,7 @@ def test_the_driver_is_named_when_it_is_missing(replica: Replicas, tmp_path: Pat
     )
 
 
-@pytest.mark.parametrize("number", [2])
-def test_run_serves_when_an_account_is_stored(
-    replica: Replicas, started: Started, service: Simulator, number: int
-) -> None:
+def test_run_serves_when_an_account_is_stored(replica: Replicas, service: Simulator) -> None:
     qrelay = replica()
     with qrelay.running("run", "--port", "0") as demonstrating:
         assert "This is a demonstration" in demonstrating.read_until("This is a demonstration")
