@@ -17,6 +17,8 @@ from qrelay.errors import RelayError
 log = structlog.get_logger()
 
 CHANNEL: Final = "qrelay"
+LISTENING: Final = f"LISTEN {CHANNEL}"
+"""What the one connection of each replica that listens last ran, and so how they can be counted."""
 _EVERY_SECONDS: Final = 0.8
 _LISTEN_AGAIN_SECONDS: Final = 5.0
 
@@ -76,7 +78,7 @@ class Watch:
         while True:
             with suppress(psycopg.Error, OSError):
                 async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
+                    await connection.execute(LISTENING)
                     async for _ in connection.notifies():
                         self._hint.set()
             await asyncio.sleep(_LISTEN_AGAIN_SECONDS)

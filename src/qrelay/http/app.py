@@ -47,6 +47,7 @@ from qrelay.http import (
     metrics,
     models,
     openapi,
+    overview,
     pages,
     probes,
     request_log,
@@ -223,6 +224,7 @@ class App:
                     *master_key.routes(database, store, settings.home),
                     *request_log.routes(journal, names),
                     *usage.routes(journal, names),
+                    *overview.routes(overview.Parts(store, pool, client_keys, journal)),
                 ],
                 journal=journal,
             )

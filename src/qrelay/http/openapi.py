@@ -85,6 +85,8 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("GET", "/v2/requests/live", "The request log as it grows, as server-sent events"),
         Operation("GET", "/v2/requests/{id}", "One request, by the id that its client was told"),
         Operation("GET", "/v2/usage", "Requests, tokens and credits by hour or day, as JSON or CSV"),
+        Operation("GET", "/v2/overview", "How the gateway does, on one page"),
+        Operation("GET", "/v2/health", "What it needs, checked"),
         Operation("GET", "/v2/settings", "Every setting and where it came from"),
         Operation("GET", "/livez", "Is it alive"),
         Operation("GET", "/readyz", "Can it serve a request"),
