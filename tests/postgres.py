@@ -31,6 +31,8 @@ _SETTINGS: Final = {
     "log_checkpoints": "off",
 }
 
+_AT_THE_END: Final = 'read nothing; "$0" stop -s -w -m immediate -D "$1/data"; rm -rf "$1"'
+
 
 class PostgresMissing(Exception):  # noqa: N818 - a reason to leave tests out, not a fault of theirs
     """There is no PostgreSQL that runs here; the message says why."""
@@ -44,6 +46,7 @@ class Postgres:
         """Its socket is here, its data in `data`, what it says in `log`."""
         self._user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
         self._names = count(1)
+        self._end: subprocess.Popen[bytes] | None = None
         if self._user:
             shutil.chown(self.folder, self._user)
         try:
@@ -52,6 +55,16 @@ class Postgres:
             lines = [f"{name} = '{value}'\n" for name, value in _SETTINGS.items()]
             with (self.folder / "data" / "postgresql.conf").open("a", encoding="utf-8") as file:
                 file.writelines([*lines, f"unix_socket_directories = '{self.folder}'\n"])
+            # Ends the server when this process does, however it does.
+            self._end = subprocess.Popen(
+                ["sh", "-c", _AT_THE_END, self._binaries / "pg_ctl", self.folder],
+                user=self._user,
+                cwd="/",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
             self.start()
         except BaseException:
             self.remove()
@@ -83,11 +96,9 @@ class Postgres:
 
     def remove(self) -> None:
         """Stop it, with whoever is connected, and leave nothing behind."""
-        try:
-            if (self.folder / "data" / "postmaster.pid").exists():
-                self.stop("immediate")
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self._end is not None:
+            self._end.communicate(timeout=60)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *words: str) -> None:
         told = self.folder / f"{program}-told"  # not a pipe: the server inherits it, and would keep it open

@@ -30,7 +30,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qrelay import older_config
+from qrelay import failpoints, older_config
 from qrelay.trust import trusting
 
 PREFIX = "QRELAY_"
@@ -152,6 +152,11 @@ def _database_address(value: str) -> str:
     return value
 
 
+def _failpoint(value: str) -> str:
+    failpoints.read(value)
+    return value
+
+
 def _folder(value: Path) -> Path:
     return value.expanduser().absolute()
 
@@ -262,6 +267,11 @@ class Settings(BaseSettings):
     """How often accounts are looked over for tokens that are about to expire."""
     refresh_lead_seconds: Annotated[int, Field(ge=0, le=86_400)] = 600
     """How long before its expiry a token is refreshed."""
+    refresh_lease_seconds: Annotated[int, Field(ge=15, le=600)] = 30
+    """How long one process has an account to itself while it refreshes it: longer than a token call can take (10)."""
+    previous_tokens: bool = False
+    """Whether the token service is known to accept the refresh token before the last one: then one that is refused is
+    followed by one try with it."""
     login_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 300
     """How long somebody has to approve a log-in, and how long a claim of it waits."""
     max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100
@@ -295,6 +305,12 @@ class Settings(BaseSettings):
     """How much is logged."""
     log_format: Literal["auto", "text", "json"] = "auto"
     """How it is logged; `auto` is text on a terminal, else one JSON object a line."""
+
+    # Tests
+    testing: bool = False
+    """Whether this is a test's own process: without it, QRELAY_FAILPOINT has no effect."""
+    failpoint: Annotated[str, AfterValidator(_failpoint)] | None = None
+    """A step at which the process kills, stops or fails itself (`refresh.before_commit:kill9`); see QRELAY_TESTING."""
 
     _idle: list[Spelling] = PrivateAttr(default_factory=list[Spelling])
     _sources: dict[str, Spelling] = PrivateAttr(default_factory=dict[str, Spelling])

@@ -8,10 +8,9 @@ from typing import Any
 
 import psycopg
 
-_REFUSE = """
-CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$
-"""
+_FUNCTION = "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
+_REFUSE = "RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';"
+_TRIGGER = "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT OR UPDATE ON accounts EXECUTE FUNCTION refuse()"
 
 
 def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
@@ -23,7 +22,7 @@ def execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
                 rows = database.execute(statement).fetchall()
             database.commit()
     else:
-        with psycopg.connect(url) as connection:
+        with psycopg.connect(url, options="-c lock_timeout=5s") as connection:
             for statement in statements:
                 cursor = connection.execute(statement.encode())
                 rows = cursor.fetchall() if cursor.description else []
@@ -44,11 +43,11 @@ def refusing_writes(url: str) -> Generator[None]:
             yield
             other.execute("ROLLBACK")
         return
-    execute(url, _REFUSE, "CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON accounts EXECUTE FUNCTION refuse()")
+    execute(url, _FUNCTION.format(_REFUSE), _TRIGGER)
     try:
         yield
     finally:
-        execute(url, "DROP TRIGGER refuse ON accounts")
+        execute(url, _FUNCTION.format("RETURN NULL;"))  # to drop the trigger would wait for who reads the table now
 
 
 def lose_leases(url: str) -> None:

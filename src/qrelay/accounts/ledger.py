@@ -5,11 +5,12 @@ database can't do what is asked.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from msgspec.structs import replace
-from sqlalchemy import Row, and_, select, update
+from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qrelay.accounts.account import Account
@@ -20,6 +21,9 @@ from qrelay.database.schema import accounts
 from qrelay.errors import ErrorCode, RelayError
 
 _TOKEN_FIELDS: Final = ("refresh_token", "access_token", "issued_at", "expires_at", "generation", "profile_arn")
+
+_ARRANGING: Final = 0x71726C7A
+"""The number of the lock of `arranging`; any number that nobody else uses."""
 
 
 class Ledger:
@@ -33,6 +37,15 @@ class Ledger:
         self._live: dict[str, Account] = {}
         self._revisions: dict[str, int] = {}
         self._tallies: dict[str, Tally] = {}
+        self._movements: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def arranging(self) -> AsyncGenerator[AsyncConnection]:
+        """A transaction that adds or deletes accounts or says which one is active: one at a time, also of replicas."""
+        async with self.writing(tell=True) as connection:
+            if self.database.shared:
+                await connection.execute(select(func.pg_advisory_xact_lock(_ARRANGING)))
+            yield connection
 
     def accounts(self) -> list[Account]:
         """All there are, oldest first. No SQL."""
@@ -66,29 +79,49 @@ class Ledger:
     async def look(self) -> None:
         """Take over what other processes have changed since the last look."""
         rows: Sequence[Row[Any]] = ()
+        shown = set(self._live)  # what is added while this reads isn't gone
         async with self.reading() as connection:
             there = select(accounts.c.id, accounts.c.revision).where(accounts.c.deleted_at.is_(None))
             revisions: dict[str, int] = {row.id: row.revision for row in await connection.execute(there)}
             changed = [id_ for id_, revision in revisions.items() if self._revisions.get(id_) != revision]
             if changed:
                 rows = (await connection.execute(select(accounts).where(accounts.c.id.in_(changed)))).all()
-        for account_id in self._live.keys() - revisions.keys():
+        for account_id in shown - revisions.keys():
             self.drop(account_id)
         for row in rows:
-            if row.revision >= self._revisions.get(row.id, 0) and row.deleted_at is None:
+            if row.deleted_at is None:
                 self.put(row)
 
     def put(self, row: Row[Any]) -> Account:
         """The row's account into memory, with what isn't stored yet: counts, and tokens newer than the row's."""
+        held = self._live.get(row.id)
+        if held is not None and row.revision < self._revisions.get(row.id, 0):
+            return held  # it was read before a change that is here already
         account = self.rows.account(row)
         self._revisions[account.id] = row.revision
-        held = self._live.get(account.id)
         if held is not None and held.generation > account.generation:
             account = replace(account, **{name: getattr(held, name) for name in _TOKEN_FIELDS})
         if account.id in self._tallies:
             account = self._tallies[account.id].onto(account)
         self._live[account.id] = account
+        if held is None or held.generation != account.generation:
+            self._moved_on(account.id)
         return account
+
+    async def newer(self, account_id: str, generation: int, seconds: float) -> None:
+        """Wait until the tokens of `generation` are seen to be replaced, and no longer than so many seconds."""
+        held = self._live.get(account_id)
+        if held is None or held.generation != generation:
+            return
+        movement = self._movements.setdefault(account_id, asyncio.Event())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await movement.wait()
+
+    def _moved_on(self, account_id: str) -> None:
+        movement = self._movements.pop(account_id, None)
+        if movement is not None:
+            movement.set()
 
     def show(self, account: Account) -> Account:
         """Show an account as it will be stored: newer than its row for a while."""
@@ -105,6 +138,7 @@ class Ledger:
         """Forget an account that isn't in the table any more, or whose picture is wrong."""
         self._live.pop(account_id, None)
         self._revisions.pop(account_id, None)
+        self._moved_on(account_id)
 
     def count(self, account_id: str, tally: Tally) -> None:
         """Count in memory; `flush` stores it."""
@@ -138,9 +172,10 @@ class Ledger:
         statement = update(accounts).where(accounts.c.id == account_id).values(cells)
         return (await connection.execute(statement.returning(accounts))).one()
 
-    async def fetch(self, connection: AsyncConnection, account_id: str) -> Row[Any] | None:
-        """One row that isn't deleted."""
-        return (await connection.execute(select(accounts).where(present(account_id)))).one_or_none()
+    async def fetch(self, connection: AsyncConnection, account_id: str, *, changing: bool = False) -> Row[Any] | None:
+        """One row that isn't deleted. `changing`: it stays as it is read until the transaction ends."""
+        query = select(accounts).where(present(account_id))
+        return (await connection.execute(query.with_for_update() if changing else query)).one_or_none()
 
 
 def unknown(account_id: str) -> RelayError:

@@ -57,6 +57,7 @@ class TokenClient:
         timeout_seconds: float = 10.0,
         proxy_for: Callable[[str], str | None] = lambda _url: None,
     ) -> None:
+        self.timeout_seconds = timeout_seconds
         self._session = session
         self._proxy_for = proxy_for
         self._token_endpoint = token_endpoint

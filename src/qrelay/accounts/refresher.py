@@ -7,6 +7,7 @@
 What a refusal means (PROTOCOL.md §6.1):
 
     invalid_grant, invalid_client   the row is read again; if it is what was refused: needs_login, account_expired
+                                    (before that, where the service is known to take it, one try with the token before)
     slow_down                       upstream_overloaded, the account untouched
     timeout, unreachable            upstream_timeout, upstream_unreachable, the account untouched
     refused                         account_forbidden in the service's words, the account untouched
@@ -17,35 +18,36 @@ import random
 import secrets
 import zlib
 from collections import Counter
+from contextlib import suppress
 from typing import Final, assert_never
 
 import structlog
-from msgspec import Struct
+from msgspec.structs import replace
 
-from qrelay.accounts.account import Account
+from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.answers import Refusal
 from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.setbacks import Setbacks
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import Credential
+from qrelay.database.clock import steady
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.failpoints import reach
 
 log = structlog.get_logger()
 
 _LEAD_SECONDS: Final = 60.0
 """How long before its end a token is refreshed while a request waits; Amazon Q's own client takes a minute too."""
 _AT_ONCE: Final = 8
-_FIRST_SETBACK, _LONGEST_SETBACK = 1.0, 300.0
-
-
-class _Setback(Struct, frozen=True):
-    """Failures that say nothing about the account. Before `until` (the loop's time) it is asked only if it must be."""
-
-    failures: int
-    until: float
+_SHORTEST_LOOK, _LONGEST_LOOK = 0.01, 0.15
+"""How long to wait before looking again what became of a lease that another process has."""
 
 
 class Refresher:
-    """Hands out credentials. `owner` names this process in leases."""
+    """Hands out credentials. `owner` names this process in leases.
+
+    `previous_tokens`: the service is known to accept the refresh token before the last one too.
+    """
 
     def __init__(
         self,
@@ -53,14 +55,16 @@ class Refresher:
         tokens: TokenClient,
         *,
         owner: str | None = None,
+        previous_tokens: bool = False,
     ) -> None:
         self._store = store
         self._safekeeping = store.safekeeping
         self._tokens = tokens
         self._clock = store.clock
         self._owner = owner or secrets.token_hex(8)
+        self._previous_tokens = previous_tokens
         self._flights: dict[str, asyncio.Task[Account]] = {}
-        self._setbacks: dict[str, _Setback] = {}
+        self._setbacks = Setbacks()
         self.outcomes: Counter[str] = Counter()
         """Refreshes so far, by outcome: `ok`, or the code of what failed."""
 
@@ -75,6 +79,7 @@ class Refresher:
         if not self._due(account, now, _LEAD_SECONDS):
             return self._usable(account)
         try:
+            self._setbacks.check(account_id)
             account = await self._past(account)
         except RelayError as error:
             account = self._store.get(account_id)
@@ -92,6 +97,7 @@ class Refresher:
         if account.generation == stale.generation:
             if not account.refreshable:
                 raise _expired(account, "its access token is refused, and it has no refresh token")
+            self._setbacks.check(account.id)
             account = await self._past(account, refused=True)
         return self._usable(account)
 
@@ -107,15 +113,27 @@ class Refresher:
         return await self._past(account)
 
     async def keep_fresh(self, check_seconds: float, lead_seconds: float) -> None:
-        """Refresh ahead of expiry until cancelled. A refresh under way goes on to its end: `close` waits for it."""
+        """Refresh ahead of expiry until cancelled. A refresh under way goes on to its end: `close` waits for it.
+
+        Each look starts what is due and waits for nothing: an account whose service is slow holds no other one up.
+        """
         room = asyncio.Semaphore(_AT_ONCE)
-        while True:
-            now = self._clock()
-            async with asyncio.TaskGroup() as group:
+        ahead: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                now = self._clock()
                 for account in self._store.accounts():
-                    if account.enabled and self._due(account, now, lead_seconds * _spread(account), known_only=False):
-                        group.create_task(self._ahead(account, room))
-            await asyncio.sleep(check_seconds)
+                    if (
+                        account.enabled
+                        and account.id not in ahead
+                        and self._due(account, now, lead_seconds * _spread(account), known_only=False)
+                    ):
+                        task = ahead[account.id] = asyncio.create_task(self._ahead(account.id, room))
+                        task.add_done_callback(lambda _, account_id=account.id: ahead.pop(account_id, None))
+                await asyncio.sleep(check_seconds)
+        finally:
+            for task in ahead.values():
+                task.cancel()
 
     async def close(self) -> None:
         """Wait for the refreshes under way: what they receive must be kept. A token call ends within its timeout."""
@@ -129,10 +147,10 @@ class Refresher:
         if not account.refreshable or account.state == "needs_login":
             return False
         if account.access_token is None or not account.lives(now):
-            return known_only or not self._set_back(account.id)
+            return known_only or not self._setbacks.holds(account.id)
         if account.expires_at is None:
-            return not known_only and not self._set_back(account.id)
-        return not account.lives(now, lead) and not self._set_back(account.id)
+            return not known_only and not self._setbacks.holds(account.id)
+        return not account.lives(now, lead) and not self._setbacks.holds(account.id)
 
     def _usable(self, account: Account) -> Credential:
         credential = account.credential()
@@ -160,44 +178,80 @@ class Refresher:
         match error:
             case None:
                 self.outcomes["ok"] += 1
-                self._setbacks.pop(account_id, None)
+                self._setbacks.passed(account_id)
             case RelayError():
                 self.outcomes[error.code] += 1
                 log.warning("refresh failed", account=account_id, code=error.code, reason=error.message)
-                failures = self._setbacks[account_id].failures + 1 if account_id in self._setbacks else 1
-                longest = min(_LONGEST_SETBACK, _FIRST_SETBACK * 2.0**failures)
-                pause = random.uniform(_FIRST_SETBACK, longest)  # noqa: S311 - spreads load, hides nothing
-                self._setbacks[account_id] = _Setback(failures, asyncio.get_running_loop().time() + pause)
+                self._setbacks.failed(account_id, error)
             case _:
                 self.outcomes[ErrorCode.internal] += 1
                 log.error("refresh broke", account=account_id, exc_info=error)
+                self._setbacks.failed(account_id, None)
 
-    def _set_back(self, account_id: str) -> bool:
-        setback = self._setbacks.get(account_id)
-        return setback is not None and asyncio.get_running_loop().time() < setback.until
-
-    async def _ahead(self, account: Account, room: asyncio.Semaphore) -> None:
+    async def _ahead(self, account_id: str, room: asyncio.Semaphore) -> None:
         async with room:
-            await asyncio.wait({self._flight(account)})  # how it went is `_landed`'s; the next check tries again
+            with suppress(RelayError):  # it may have been deleted since
+                account = self._store.get(account_id)
+                await asyncio.wait({self._flight(account)})  # how it went is `_landed`'s; the next check tries again
 
     async def _refresh(self, account_id: str, generation: int, *, refused: bool) -> Account:
         """One flight. It runs to its end whoever waits for it."""
-        while not await self._safekeeping.take_lease(account_id, generation, self._owner):
+        pause = _SHORTEST_LOOK
+        dead = self._store.get(account_id).state == "needs_login"
+        while True:
+            until = await self._safekeeping.take_lease(account_id, generation, self._owner)
             account = await self._store.reload(account_id)
             if account.generation != generation:
                 return account
-            # Another process has the lease. It ends by the database's clock, so this ends too.
-            await asyncio.sleep(random.uniform(0.01, 0.04))  # noqa: S311 - spreads load, hides nothing
-        account = await self._store.reload(account_id)
-        answer = await self._tokens.refresh(account)
-        if isinstance(answer, Refusal):
-            return await self._given_up(account, answer, refused=refused)
-        kept = await self._safekeeping.keep(account, answer)
+            if until is None:
+                if account.state == "needs_login" and not dead:
+                    raise _expired(account, account.state_reason or "its refresh token is refused")
+                # Another process has the lease. It ends by the database's clock, so this ends too.
+                await self._safekeeping.newer(account_id, generation, pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
+                pause = min(_LONGEST_LOOK, pause * 2)
+                continue
+            reach("refresh.lease_taken")
+            if self._in_time(until):
+                return await self._under_lease(account, until, refused=refused)
+
+    def _in_time(self, until: float) -> bool:
+        """Whether a token call that begins now ends while the lease lasts. Not so after this process stood still."""
+        return steady() + self._tokens.timeout_seconds < until
+
+    async def _under_lease(self, account: Account, until: float, *, refused: bool) -> Account:
+        try:
+            answer = await self._tokens.refresh(account)
+            if isinstance(answer, Refusal) and answer.kind == "invalid_grant" and self._in_time(until):
+                account, answer = await self._with_the_token_before(account, answer)
+            if isinstance(answer, Refusal):
+                return await self._given_up(account, answer, refused=refused)
+            reach("refresh.response_read")
+            return await self._kept(account, answer)
+        except Exception as error:
+            if not isinstance(error, RelayError):  # nobody thought of it, so nobody gave the lease back
+                with suppress(RelayError):
+                    await self._safekeeping.give_back(account.id, self._owner)
+            raise
+
+    async def _kept(self, account: Account, renewal: Renewal) -> Account:
+        kept = await self._safekeeping.keep(account, renewal)
         if kept is None:
-            log.warning("tokens changed during a refresh, its own are dropped", account=account_id)
-            return await self._store.reload(account_id)
-        log.info("refreshed", account=account_id, generation=kept.generation)
+            log.warning("tokens changed during a refresh, its own are dropped", account=account.id)
+            return await self._store.reload(account.id)
+        log.info("refreshed", account=account.id, generation=kept.generation)
         return kept
+
+    async def _with_the_token_before(self, account: Account, refusal: Refusal) -> tuple[Account, Renewal | Refusal]:
+        """One try with the token before the refused one, where that is known to be accepted."""
+        if not self._previous_tokens:
+            return account, refusal
+        before = await self._safekeeping.previous_refresh_token(account.id)
+        if before is None or before == account.refresh_token:
+            return account, refusal
+        log.warning("the refresh token is refused, trying the one before it", account=account.id)
+        account = replace(account, refresh_token=before)
+        answer = await self._tokens.refresh(account)
+        return account, refusal if isinstance(answer, Refusal) else answer
 
     async def _given_up(self, account: Account, refusal: Refusal, *, refused: bool) -> Account:
         dead = refusal.kind in {"invalid_grant", "invalid_client"}

@@ -35,14 +35,25 @@ class Rows:
         return Account(**plain)
 
     def cells(self, account_id: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Values as they are stored: those of sealed columns sealed, the others as they are."""
+        """Values as they are stored: those of sealed columns sealed, the others as they are, but for one thing:
+        PostgreSQL's text has no NUL, and what a service said with one in it must not keep a row from being written.
+        """
         return {
-            name: self.seal(account_id, name, value) if name in SEALED and value is not None else value
+            name: self.seal(account_id, name, value)
+            if name in SEALED and value is not None
+            else value.replace("\0", "")
+            if isinstance(value, str)
+            else value
             for name, value in values.items()
         }
 
     def seal(self, account_id: str, column: str, plain: str) -> bytes:
         return self._vault.seal(plain, table=accounts.name, row=account_id, column=column)
+
+    def previous_refresh_token(self, row: Row[Any]) -> str | None:
+        """The one that no account in memory has. Raises as `account` does."""
+        record: bytes | None = row.previous_refresh_token
+        return None if record is None else self._open(record, row.id, "previous_refresh_token")
 
     def digest(self, client_id: str | None, token: str) -> str:
         """What tells credentials apart without being any use to log in with."""

@@ -4,6 +4,7 @@
     (the token call, with no transaction open)
     keep         fenced by the generation; or, where the database refuses, a sealed file in `spill/`
     refused      the lease given back, and why
+    give_back    the lease given back, and nothing else
 
 The statements are OPERATIONS.md C.5's. Where a method says nothing else it raises what `Ledger`'s raise.
 """
@@ -19,8 +20,10 @@ from sqlalchemy import and_, delete, insert, or_, select, update
 from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.ledger import Ledger, present
 from qrelay.accounts.spill import Spill, Spilled
+from qrelay.database.clock import steady
 from qrelay.database.schema import CANARY, accounts, database_now, secrets
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.failpoints import reach
 
 log = structlog.get_logger()
 
@@ -28,15 +31,16 @@ LEASE_SECONDS: Final = 30.0
 """Longer than a token call and its commit can take, so that two live holders never meet."""
 _KEEP_AGAIN_AFTER: Final = (0.05, 0.2, 0.5)
 _ROOM: Final = bytes(16 * 1024)
-"""Written with every lease: more than the tokens that are to be kept after it need."""
+"""Written with every lease, taken away with the tokens that come after it: it is more than they need."""
 
 
 class Safekeeping:
     """`unsaved` tokens are those the database would not take yet."""
 
-    def __init__(self, ledger: Ledger, spill: Spill | None) -> None:
+    def __init__(self, ledger: Ledger, spill: Spill | None, lease_seconds: float = LEASE_SECONDS) -> None:
         self._ledger = ledger
         self._spill = spill
+        self._lease_seconds = lease_seconds
         self._clock = ledger.database.clock
         self._unsaved: dict[str, Spilled] = {}
         self._saving = asyncio.Lock()
@@ -46,13 +50,16 @@ class Safekeeping:
         """How many accounts' tokens wait for the database."""
         return len(self._unsaved)
 
-    async def take_lease(self, account_id: str, generation: int, owner: str) -> bool:
-        """Whether `owner` alone may refresh the tokens of `generation` now. False: they moved on, or another is at it.
+    async def take_lease(self, account_id: str, generation: int, owner: str) -> float | None:
+        """Until when, as `steady` has it, `owner` alone may refresh the tokens of `generation`.
 
-        Raises RelayError(store_failed) when the database would not take the answer of a token call either.
+        None: they moved on, or another process is at it. A process refreshes an account once at a time, so a lease of
+        its own is left over from a refresh that could not give it back. Raises RelayError(store_failed) when the
+        database would not take the answer of a token call either.
         """
         if account_id in self._unsaved:
             await self._save(account_id)
+        until = steady() + self._lease_seconds
         async with self._ledger.writing() as connection:
             if not self._ledger.database.shared:  # there, replicas would wait for one another at this row
                 await connection.execute(delete(secrets).where(secrets.c.name == CANARY))
@@ -62,11 +69,34 @@ class Safekeeping:
                 .where(
                     present(account_id),
                     accounts.c.generation == generation,
-                    or_(accounts.c.lease_until.is_(None), accounts.c.lease_until < database_now()),
+                    or_(
+                        accounts.c.lease_until.is_(None),
+                        accounts.c.lease_until < database_now(),
+                        accounts.c.lease_owner == owner,
+                    ),
                 )
-                .values(lease_owner=owner, lease_until=database_now() + LEASE_SECONDS)
+                .values(lease_owner=owner, lease_until=database_now() + self._lease_seconds)
             )
-        return taken.rowcount == 1
+        return until if taken.rowcount == 1 else None
+
+    async def give_back(self, account_id: str, owner: str) -> None:
+        """Give a lease back, if it is still `owner`'s."""
+        async with self._ledger.writing() as connection:
+            await connection.execute(
+                update(accounts)
+                .where(present(account_id), accounts.c.lease_owner == owner)
+                .values(lease_owner=None, lease_until=None)
+            )
+
+    async def newer(self, account_id: str, generation: int, seconds: float) -> None:
+        """Wait until another process's tokens are seen here, and no longer than so many seconds."""
+        await self._ledger.newer(account_id, generation, seconds)
+
+    async def previous_refresh_token(self, account_id: str) -> str | None:
+        """The refresh token before the stored one, if one is kept."""
+        async with self._ledger.reading() as connection:
+            row = await self._ledger.fetch(connection, account_id)
+        return None if row is None else self._ledger.rows.previous_refresh_token(row)
 
     async def keep(self, account: Account, renewal: Renewal) -> Account | None:
         """Make a token service's answer durable; `account` is what was refreshed. None: the row has moved on.
@@ -84,11 +114,14 @@ class Safekeeping:
             log.warning(
                 "renewed tokens were not stored, keeping them in a file", account=account.id, why=failure.message
             )
+        except Exception:  # a fault nobody thought of must not cost the log-in either
+            log.exception("renewed tokens were not stored, keeping them in a file", account=account.id)
         self._unsaved[account.id] = spilled
         refusal = await self._write_spill(spilled)
+        reach("refresh.spill_written")
         for pause in _KEEP_AGAIN_AFTER:
             await asyncio.sleep(pause)
-            with suppress(RelayError):
+            with suppress(Exception):  # told above; the flusher goes on trying
                 return await self._save(account.id)
         if refusal is not None:
             raise refusal
@@ -157,10 +190,14 @@ class Safekeeping:
     async def _commit(self, account: Account, spilled: Spilled) -> Account | None:
         values = self._ledger.rows.renewed(account, spilled.renewal, spilled.received_at)
         cells = self._ledger.rows.cells(account.id, values) | {"lease_owner": None, "lease_until": None}
-        async with self._ledger.writing() as connection:
+        async with self._ledger.writing(tell=True) as connection:
+            if not self._ledger.database.shared:
+                await connection.execute(delete(secrets).where(secrets.c.name == CANARY))
             fenced = and_(present(account.id), accounts.c.generation == spilled.generation)
             statement = update(accounts).where(fenced).values(cells)
             row = (await connection.execute(statement.returning(accounts))).one_or_none()
+            reach("refresh.before_commit")
+        reach("refresh.after_commit")
         return None if row is None else self._ledger.put(row)
 
     async def _save(self, account_id: str) -> Account | None:

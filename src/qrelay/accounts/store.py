@@ -19,7 +19,7 @@ from qrelay.accounts import identity
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.cooldowns import CoolDowns
 from qrelay.accounts.ledger import Ledger, unknown
-from qrelay.accounts.safekeeping import Safekeeping
+from qrelay.accounts.safekeeping import LEASE_SECONDS, Safekeeping
 from qrelay.accounts.spill import Spill
 from qrelay.accounts.tallies import Tally
 from qrelay.database import Database, sqlite_path
@@ -29,6 +29,8 @@ from qrelay.errors import ErrorCode, RelayError
 log = structlog.get_logger()
 
 _FLUSH_SECONDS: Final = 1.0
+_ALL_IN_ORDER: Final = select(accounts.c.id).order_by(accounts.c.id).with_for_update()
+"""Before more than one row is changed: replicas that take rows in one order never wait for each other in a circle."""
 
 Acquaintance: TypeAlias = Literal["new", "known", "deleted"]
 
@@ -105,8 +107,8 @@ class AccountStore:
         """Give an account the tokens of a new log-in; its id, its first identity and its counts stay."""
         digest = self._digest(new)
         await self.flush()
-        async with self._ledger.writing() as connection:
-            row = await self._ledger.fetch(connection, account_id)
+        async with self._ledger.writing(tell=True) as connection:
+            row = await self._ledger.fetch(connection, account_id, changing=True)
             if row is None:
                 raise unknown(account_id)
             values = identity.logged_in_again(row, new, digest, self._clock())
@@ -119,8 +121,10 @@ class AccountStore:
         on but suspended; both forget its errors and end its cool-downs.
         """
         await self.flush()
-        async with self._ledger.writing() as connection:
-            row = await self._ledger.fetch(connection, account_id)
+        async with self._ledger.arranging() if changes.is_active else self._ledger.writing(tell=True) as connection:
+            if changes.is_active:
+                await connection.execute(_ALL_IN_ORDER)
+            row = await self._ledger.fetch(connection, account_id, changing=True)
             if row is None:
                 raise unknown(account_id)
             if changes.is_active:
@@ -139,8 +143,9 @@ class AccountStore:
     async def delete(self, account_id: str) -> None:
         """Delete for good: secrets go, a digest stays, so that variables and imports don't bring the account back."""
         now = self._clock()
-        async with self._ledger.writing() as connection:
-            row = await self._ledger.fetch(connection, account_id)
+        async with self._ledger.arranging() as connection:
+            await connection.execute(_ALL_IN_ORDER)
+            row = await self._ledger.fetch(connection, account_id, changing=True)
             if row is None:
                 raise unknown(account_id)
             gone: dict[str, Any] = dict.fromkeys((*SEALED, "lease_owner", "lease_until"))
@@ -204,6 +209,10 @@ class AccountStore:
                 if not failing:
                     log.warning("counters wait to be stored", reason=error.message)
                 failing = True
+            except Exception:  # whatever it is, tokens may wait here: the trying must go on
+                if not failing:
+                    log.exception("storing what waits broke")
+                failing = True
 
     async def _upsert(self, new: NewAccount, again: identity.Again) -> Row[Any]:
         digest = self._digest(new)
@@ -220,20 +229,23 @@ class AccountStore:
         return self._ledger.rows.digest(new.client_id, token)
 
     async def _upsert_once(self, new: NewAccount, digest: str, again: identity.Again) -> Row[Any]:
-        async with self._ledger.writing() as connection:
-            row = await self._known(connection, digest, new.user_id)
+        async with self._ledger.arranging() as connection:
+            row = await self._known(connection, digest, new.user_id, changing=True)
             if row is None:
                 return await self._insert(connection, new, digest)
             changes = again(row, new, digest, self._clock())
             return await self._ledger.update(connection, row.id, changes) if changes else row
 
-    async def _known(self, connection: AsyncConnection, digest: str, user_id: str | None) -> Row[Any] | None:
+    async def _known(
+        self, connection: AsyncConnection, digest: str, user_id: str | None, *, changing: bool = False
+    ) -> Row[Any] | None:
         """The row of these credentials: as first seen, as they are now, or of the same user; one in use goes first."""
         same = or_(accounts.c.identity == digest, accounts.c.token_digest == digest)
         if user_id:
             same = or_(same, accounts.c.user_id == user_id)
         newest = accounts.c.deleted_at.is_(None).desc(), (accounts.c.identity == digest).desc()
-        return (await connection.execute(select(accounts).where(same).order_by(*newest).limit(1))).one_or_none()
+        found = select(accounts).where(same).order_by(*newest).limit(1)
+        return (await connection.execute(found.with_for_update() if changing else found)).one_or_none()
 
     async def _insert(self, connection: AsyncConnection, new: NewAccount, digest: str) -> Row[Any]:
         account_id = str(uuid.uuid4())
@@ -244,15 +256,19 @@ class AccountStore:
         return (await connection.execute(statement.returning(accounts))).one()
 
 
-async def open_store(database: Database, *, spill_folder: Path | None = None) -> AccountStore:
+async def open_store(
+    database: Database, *, spill_folder: Path | None = None, lease_seconds: float = LEASE_SECONDS
+) -> AccountStore:
     """The accounts of a database, read; close it before the database.
 
-    The spill folder is `spill/` beside a SQLite file unless given; another database has none unless given. Raises
+    The spill folder is `spill/` beside a SQLite file unless given; another database has none unless given.
+    `lease_seconds`: how long a process that refreshes an account has it for itself, at most. Raises
     RelayError(store_failed).
     """
     path = sqlite_path(database.engine)
     folder = spill_folder or (path.parent / "spill" if path is not None else None)
     ledger = Ledger(database)
-    store = AccountStore(ledger, Safekeeping(ledger, Spill(folder, database.vault) if folder is not None else None))
+    spill = Spill(folder, database.vault) if folder is not None else None
+    store = AccountStore(ledger, Safekeeping(ledger, spill, lease_seconds))
     await store.start()
     return store

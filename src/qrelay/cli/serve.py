@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 import typer
 
-from qrelay import __version__, logs, settings
+from qrelay import __version__, failpoints, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
 from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import run_loop, serve_app
@@ -26,6 +26,8 @@ def serve(chosen: Settings) -> None:
     check_doors(chosen)
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
     _warn(chosen)
+    if chosen.testing:
+        failpoints.arm(chosen.failpoint or "")
     with ExitStack() as stack:
         # Where processes share a database there may be any number of them, and commands open it themselves.
         home = stack.enter_context(open_home(chosen.home)) if chosen.database_path is not None else None

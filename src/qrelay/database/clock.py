@@ -11,7 +11,8 @@ _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 """Goes on while the machine sleeps, where there is one; monotonic time stands still then."""
 
 
-def _steady() -> float:
+def steady() -> float:
+    """Seconds since some moment that stays the same while this process lives."""
     return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
 
 
@@ -19,11 +20,11 @@ class SteadyClock:
     """Call it for the time. It starts at the machine's and goes on by itself."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - _steady()
+        self._offset = time.time() - steady()
 
     def __call__(self) -> float:
-        return self._offset + _steady()
+        return self._offset + steady()
 
     def set(self, now: float) -> None:
         """From here on it is `now`."""
-        self._offset = now - _steady()
+        self._offset = now - steady()

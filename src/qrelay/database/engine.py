@@ -95,7 +95,12 @@ def _postgresql(url: URL) -> AsyncEngine:
     # Nothing is prepared on the server, so that a pooler between may give each transaction another connection. A
     # connection that the server has dropped is noticed before it is used. Errors must not show parameters: some are
     # secrets, though sealed.
-    options = {"prepare_threshold": None, "connect_timeout": 5, "options": "-c statement_timeout=5000"}
+    options = {
+        "prepare_threshold": None,
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "options": "-c statement_timeout=5000",
+    }
     try:
         return create_async_engine(
             url, hide_parameters=True, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=options

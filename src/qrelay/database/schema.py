@@ -246,7 +246,7 @@ class database_now(ColumnElement[float]):
 
 @compiles(database_now)
 def _on_postgresql(_element: database_now, _compiler: SQLCompiler, **_options: Any) -> str:
-    return "extract(epoch from clock_timestamp())"
+    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"
 
 
 @compiles(database_now, "sqlite")

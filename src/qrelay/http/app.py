@@ -151,7 +151,9 @@ class App:
         async with AsyncExitStack() as stack:
             database = await _open_database(settings)
             stack.push_async_callback(database.close)
-            store = await open_store(database, spill_folder=settings.home / "spill")
+            store = await open_store(
+                database, spill_folder=settings.home / "spill", lease_seconds=settings.refresh_lease_seconds
+            )
             stack.push_async_callback(store.close)
             client_keys = await open_keys(database, (key.get_secret_value() for key in settings.api_keys))
             stack.push_async_callback(client_keys.close)
@@ -180,7 +182,7 @@ class App:
             session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
             token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
-            refresher = Refresher(store, token_client)
+            refresher = Refresher(store, token_client, previous_tokens=settings.previous_tokens)
             stack.push_async_callback(refresher.close)
             await _adopt_account_from_variables(settings, store)
             if self._folder is not None:
