@@ -2,8 +2,24 @@
 
 import { locale, t } from "./words.js";
 
+/** @type {Map<string, any>} */
+const made = new Map();
+
+/**
+ * A formatter of the page's language. They are dear to make, and a table needs thousands.
+ * @template T
+ * @param {new (locale: string, options: any) => T} Kind @param {object} [options]
+ * @returns {T}
+ */
+function formatter(Kind, options) {
+  const key = `${Kind.name} ${locale()} ${JSON.stringify(options)}`;
+  const found = made.get(key) ?? new Kind(locale(), options);
+  made.set(key, found);
+  return found;
+}
+
 /** @param {number} value @param {Intl.NumberFormatOptions} [options] */
-export const number = (value, options) => new Intl.NumberFormat(locale(), options).format(value);
+export const number = (value, options) => formatter(Intl.NumberFormat, options).format(value);
 
 /** Credits and the like: at most two places, and none where there is nothing after the point. */
 export const amount = (value) => number(value, { maximumFractionDigits: 2 });
@@ -23,14 +39,14 @@ export function milliseconds(ms) {
 
 /** @param {string | number | Date} at */
 export const moment = (at) =>
-  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
+  formatter(Intl.DateTimeFormat, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
 
 /** The time alone if it was today, else the date with it. */
 export function shortMoment(at) {
   const date = new Date(at);
   const today = date.toDateString() === new Date().toDateString();
   const how = today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
-  return new Intl.DateTimeFormat(locale(), how).format(date);
+  return formatter(Intl.DateTimeFormat, how).format(date);
 }
 
 const STEPS = [
@@ -43,7 +59,7 @@ const STEPS = [
 /** "in 9 days", "3 minutes ago". @param {number} ms from now, negative for the past */
 export function relative(ms) {
   const [unit, size] = STEPS.find(([, size]) => Math.abs(ms) >= size) ?? STEPS[3];
-  return new Intl.RelativeTimeFormat(locale(), { numeric: "auto" }).format(Math.trunc(ms / size), unit);
+  return formatter(Intl.RelativeTimeFormat, { numeric: "auto" }).format(Math.trunc(ms / size), unit);
 }
 
 /** "9 days", "47 min", "38 s": how long, in its largest unit. @param {number} ms */

@@ -11,4 +11,10 @@ export const PAGES = [
   { name: "overview", load: () => import("./pages/overview.js") },
   { name: "accounts", load: () => import("./pages/accounts.js") },
   { name: "playground", load: () => import("./pages/playground.js") },
+  { name: "requests", load: () => import("./pages/requests.js") },
+  { name: "usage", load: () => import("./pages/usage.js") },
+  { name: "keys", load: () => import("./pages/keys.js") },
+  { name: "settings", load: () => import("./pages/settings.js") },
+  { name: "health", load: () => import("./pages/health.js") },
+  { name: "audit", load: () => import("./pages/audit.js") },
 ];

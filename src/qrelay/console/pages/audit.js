@@ -1,0 +1,72 @@
+// Audit: who changed what, who logged in. Names of what changed, never a value that is a secret.
+
+import { useEffect, useState } from "preact/hooks";
+import { useAnswer } from "../answers.js";
+import { call } from "../api.js";
+import { shortMoment } from "../format.js";
+import { html } from "../html.js";
+import { Button } from "../ui/button.js";
+import { Page } from "../ui/page.js";
+import { Empty, Problem } from "../ui/problem.js";
+import { StateDot } from "../ui/state.js";
+import { Table } from "../ui/table.js";
+import { has, t } from "../words.js";
+
+const PAGE = 100;
+
+export default function Audit() {
+  const { data, error, again } = useAnswer(`/v2/audit?limit=${PAGE}`, { every: 10_000 });
+  const [older, setOlder] = useState({ entries: [], next: /** @type {number | null | undefined} */ (undefined) });
+  const entries = joined(data?.entries ?? [], older.entries);
+  const next = older.next === undefined ? data?.next : older.next;
+  const more = async () => {
+    const found = await call(`/v2/audit?limit=${PAGE}&before=${next}`);
+    setOlder({ entries: [...older.entries, ...found.entries], next: found.next });
+  };
+  useEffect(() => {
+    // Beyond a page that moved on, what was between is fetched again from its end.
+    const last = data?.entries.at(-1)?.seq;
+    if (older.entries.length && last !== undefined && last > older.entries[0].seq + 1) setOlder({ entries: [], next: undefined });
+  }, [data]);
+  return html`
+    <${Page} title=${titleOf(entries)} sub=${t("audit.sub")}>
+      ${error && html`<${Problem} error=${error} again=${again} />`}
+      ${entries.length > 0 && html`<${Table} label=${t("page.audit")} columns=${columns()} rows=${entries} rowKey=${(entry) => String(entry.seq)} />`}
+      ${data && !entries.length && html`<${Empty} title=${t("audit.nothing")}><p>${t("audit.nothing.sub")}</p><//>`}
+      ${next != null && html`<p class="more"><${Button} act=${more}>${t("audit.older")}<//></p>`}
+    <//>
+  `;
+}
+
+const columns = () => [
+  { key: "at", title: t("audit.when"), show: ({ at }) => html`<span class="whole">${shortMoment(at)}</span>` },
+  { key: "action", title: t("audit.action"), show: ({ action }) => html`<span class="name">${said("action", action)}</span>` },
+  { key: "target", title: t("audit.target"), wide: true, show: ({ target }) => target && html`<code><bdi>${target}</bdi></code>` },
+  { key: "actor", title: t("audit.actor"), wide: true, show: ({ actor, peer }) => html`${said("actor", actor)} ${peer && html`<span class="meta"><bdi>${peer}</bdi></span>`}` },
+  { key: "status", title: t("audit.result"), show: ({ status }) => html`<${Result} status=${status} />` },
+  { key: "detail", title: t("audit.detail"), wide: true, show: ({ detail }) => html`<span class="meta text">${told(detail)}</span>` },
+];
+
+function Result({ status }) {
+  if (status === null) return html`<${StateDot} tone="warn">${t("unknown")}<//>`;
+  return html`<${StateDot} tone=${status < 400 ? "ok" : "bad"}>${status < 400 ? t("audit.done") : String(status)}<//>`;
+}
+
+/** The server's word in the page's language, where it has one. */
+const said = (kind, name) => (has(`audit.${kind}.${name}`) ? t(`audit.${kind}.${name}`) : name);
+
+function told(detail) {
+  const { members = [], ...rest } = detail ?? {};
+  const others = Object.entries(rest).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  return [members.join(", "), ...others].filter(Boolean).join(" · ");
+}
+
+function joined(newest, older) {
+  const last = newest.at(-1)?.seq ?? Infinity;
+  return [...newest, ...older.filter(({ seq }) => seq < last)];
+}
+
+function titleOf(entries) {
+  if (!entries.length) return t("page.audit");
+  return t("audit.title", { when: shortMoment(entries[0].at) });
+}
