@@ -186,9 +186,11 @@ class Settings(BaseSettings):
     port: Annotated[int, Also("PORT"), Field(ge=0, le=65_535)] = 8000
     """The port to listen on; 0 takes a free one and prints it."""
     api_keys: Annotated[Secrets, Also("OPENAI_KEYS")] = ()
-    """The keys clients may use, separated by commas. Without any, on loopback, every caller is let in."""
+    """The keys clients may use, separated by commas, beside those of `qrelay keys`. Without any of both, on loopback,
+    every caller is let in."""
     admin_secret: SecretStr | None = None
-    """What opens the management routes, as a bearer. Without it they answer only direct callers on loopback."""
+    """What opens the management routes, as a bearer, and the console. Without it they answer only direct callers on
+    loopback."""
     allowed_hosts: Words = ()
     """More names callers may reach the gateway by (their `Host`), separated by commas; loopback names always may."""
     cors_origins: Words = ()

@@ -1,7 +1,8 @@
 """`qrelay claude`, `codex` and `opencode`: a coding agent started on the gateway. Its own configuration is not touched:
 what it needs goes by variables and arguments of this one process.
 
-The gateway is the one that runs; when none does, one is started for as long as the client runs.
+The gateway is the one that runs; when none does, one is started for as long as the client runs. Where it wants a key,
+the client has one of its own (`own_key`).
 """
 
 import http.client
@@ -25,6 +26,7 @@ import typer
 from qrelay import home
 from qrelay.cli.listening import listening
 from qrelay.cli.outcome import Failed
+from qrelay.cli.own_key import own_key
 from qrelay.settings import Settings
 
 _MODEL: Final = "claude-sonnet-4.5"
@@ -84,8 +86,8 @@ CLIENTS: Final[Mapping[str, Callable[[str, str, Sequence[str]], Wiring]]] = {
 
 def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bool) -> None:
     """Run a client to its end and leave with its exit code; or print the lines that do it. Raises Failed."""
-    key = chosen.api_keys[0].get_secret_value() if chosen.api_keys else "qrelay"
     if show:
+        key = own_key(chosen)
         server = home.running(chosen.home)
         url = (server.url if server else None) or f"http://{chosen.host}:{chosen.port}"
         _print(program, CLIENTS[program](url, key, _models(url, key) if server else ()), arguments)
@@ -97,6 +99,7 @@ def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bo
             f"Install it; or set it up by hand, with what this prints: qrelay {program} --print",
         )
     with _gateway(chosen) as url:
+        key = own_key(chosen)
         wiring = CLIENTS[program](url, key, _models(url, key))
         variables = {name: value for name, value in os.environ.items() if name not in wiring.without}
         variables |= {**wiring.variables, "NO_PROXY": ",".join(filter(None, (os.environ.get("NO_PROXY"), _LOCAL)))}

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from qrelay.cli.commands import accounts, clients, db, master_key, transfer
+from qrelay.cli.commands import accounts, clients, db, keys, master_key, transfer
 from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
@@ -166,7 +166,19 @@ def doctor(as_json: AsJson = False) -> None:
     work(_load(), as_json=as_json)
 
 
+@app.command("audit")
+def show_audit(
+    limit: Annotated[int, typer.Option(min=1, max=50_000, help="So many of the newest rows.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Print who changed what, and who logged in."""
+    from qrelay.cli.audit import show_audit as work
+
+    work(_load(), limit=limit, as_json=as_json)
+
+
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(keys.app, name="keys")
 app.command("import")(transfer.import_)
 app.command("export")(transfer.export)
 app.add_typer(db.app, name="db")

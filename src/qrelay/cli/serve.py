@@ -16,6 +16,7 @@ from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import run_loop, serve_app
 from qrelay.home import open_home, share_home
 from qrelay.http.app import build_app
+from qrelay.keys import any_stored
 from qrelay.settings import Settings, SettingsRefused
 
 _FRESH = "$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
@@ -23,7 +24,7 @@ _FRESH = "$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
 
 def serve(chosen: Settings) -> None:
     """Serve until Ctrl-C. Raises SettingsRefused, HomeUnusable, Failed, RelayError."""
-    check_doors(chosen)
+    check_doors(chosen, key_is_stored=not (chosen.on_loopback or chosen.api_keys) and _has_key(chosen))
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
     _warn(chosen)
     if chosen.testing:
@@ -49,12 +50,15 @@ def ready_line(chosen: Settings, listener: socket.socket) -> str:
     return f"qrelay {__version__} serves on {url_of(chosen.host, listener)} (Ctrl-C ends it)"
 
 
-def check_doors(chosen: Settings) -> None:
-    """Refuse to be reachable from other machines while anybody could use it (SettingsRefused)."""
+def check_doors(chosen: Settings, *, key_is_stored: bool = False) -> None:
+    """Refuse to be reachable from other machines while nobody could, or anybody could, use it (SettingsRefused).
+
+    A key that was made here is as good as one of the settings.
+    """
     if chosen.on_loopback:
         return
     missing = {
-        "a client key": None if chosen.api_keys else f"export QRELAY_API_KEYS={_FRESH}",
+        "a client key": None if chosen.api_keys or key_is_stored else f"export QRELAY_API_KEYS={_FRESH}",
         "an admin secret": None if chosen.admin_secret else f"export QRELAY_ADMIN_SECRET={_FRESH}",
     }
     commands = {what: command for what, command in missing.items() if command}
@@ -64,6 +68,19 @@ def check_doors(chosen: Settings) -> None:
             "machine use its accounts. Set what is missing and start again:",
             *commands.values(),
         )
+
+
+def _has_key(chosen: Settings) -> bool:
+    """Whether a client key was made here. Raises RelayError when the database can't be read."""
+    found = False
+
+    async def look() -> None:
+        nonlocal found
+        found = await any_stored(f"sqlite:///{chosen.database_path}")
+
+    if chosen.database_path.is_file():
+        run_loop(look())
+    return found
 
 
 def _warn(chosen: Settings) -> None:

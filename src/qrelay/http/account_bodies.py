@@ -19,6 +19,7 @@ from qrelay.errors import ErrorCode, RelayError
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 API_KEY_PREFIX: Final = "ksk_"
+_LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "credential", "cookie")
 _HARMLESS_ENDINGS: Final = ("endpoint", "url", "_at", "type", "expires_in", "expiresat", "expiresin", "uri")
 
@@ -276,5 +277,10 @@ def iso(seconds: float | None) -> str | None:
 
 
 def epoch(moment: datetime) -> float:
-    """Seconds since the epoch; UTC unless it says otherwise."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    """Seconds since the epoch; UTC unless it says otherwise. Raises RelayError(request_invalid) for odd years."""
+    seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if not 0 <= seconds <= _LAST_MOMENT:
+        raise RelayError(
+            ErrorCode.request_invalid, "expires_at: it should lie between 1970 and 9999.", param="expires_at"
+        )
+    return seconds

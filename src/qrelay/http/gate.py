@@ -74,7 +74,7 @@ class Gate:
             code = audited.failure(held.body)
             detail = change.detail if code is None else {**change.detail, "error": code}
             await self._audit.end(change.seq, held.status, change.target or audited.made(held.body), detail)
-        await held.release(send)
+            await held.release(send)
 
     async def _enter(self, scope: Scope) -> Actor | None:
         """As whom; None for a stranger before what is open to all. Raises RelayError."""

@@ -8,6 +8,6 @@
 Who may do what with them is `http/doors.py`. A key never opens management: that can't be said in a row here.
 """
 
-from qrelay.keys.store import Key, Keys, open_keys
+from qrelay.keys.store import Key, Keys, any_stored, open_keys
 
-__all__ = ["Key", "Keys", "open_keys"]
+__all__ = ["Key", "Keys", "any_stored", "open_keys"]

@@ -18,9 +18,9 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Row, func, insert, or_, select, update
+from sqlalchemy import Row, exists, func, insert, inspect, or_, select, update
 
-from qrelay.database import Database
+from qrelay.database import READING, Database, connect, told
 from qrelay.database.schema import keys
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.keys import text as texts
@@ -237,6 +237,23 @@ async def open_keys(database: Database, given: Iterable[str] = ()) -> Keys:
     held = Keys(database, given)
     await held.start()
     return held
+
+
+async def any_stored(url: str) -> bool:
+    """Whether a database holds a key that was not revoked. It is only read; one without the table has none.
+
+    Raises RelayError(store_failed).
+    """
+    engine = connect(url, busy_seconds=5.0)
+    try:
+        with told():
+            async with engine.connect() as connection:
+                reading = await connection.execution_options(**READING)
+                if not await reading.run_sync(lambda held: inspect(held).has_table(keys.name)):
+                    return False
+                return bool(await reading.scalar(select(exists().where(keys.c.revoked_at.is_(None)))))
+    finally:
+        await engine.dispose()
 
 
 def _unknown(text: str) -> RelayError:
