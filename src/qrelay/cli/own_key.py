@@ -27,7 +27,7 @@ def own_key(chosen: Settings) -> str:
     """A key that the gateway of this state takes. Raises Failed, HomeUnusable, RelayError."""
     if chosen.api_keys:
         return chosen.api_keys[0].get_secret_value()
-    if not chosen.database_path.is_file():
+    if chosen.database_path is not None and not chosen.database_path.is_file():
         return _ANY
     file = chosen.home / "launch.key"
     found = _ANY

@@ -76,9 +76,9 @@ def _has_key(chosen: Settings) -> bool:
 
     async def look() -> None:
         nonlocal found
-        found = await any_stored(f"sqlite:///{chosen.database_path}")
+        found = await any_stored(chosen.database_address)
 
-    if chosen.database_path.is_file():
+    if chosen.database_path is None or chosen.database_path.is_file():
         run_loop(look())
     return found
 
