@@ -1,5 +1,7 @@
 """`qrelay models`, `usage`, `doctor` and `db …`: what they say, and with which exit code."""
 
+import csv
+import io
 import json
 import sqlite3
 import stat
@@ -9,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from qrelay.simulator.server import Simulator
@@ -40,6 +43,33 @@ def test_usage(on_service: Command) -> None:
     assert (row["label"], row["success_count"], row["error"]) == ("environment", 0, None)
     assert row["quota"]["limit"] > 0
     assert "environment" in on_service("usage").out
+
+
+def test_requests_and_what_they_used(on_service: Command) -> None:
+    assert on_service("requests").out.strip() == "No request is in the log."
+    refused = on_service("requests", "--follow")
+    assert refused.code == 1
+    assert refused.err.startswith("qrelay: No server runs here, so there is nothing to follow.")
+    with on_service.running("serve", "--port", "0") as server:
+        url = server.url()
+        body = {"model": "claude-sonnet-4.5", "messages": [{"role": "user", "content": "Hello"}]}
+        assert httpx.post(f"{url}/v1/chat/completions", json=body).status_code == 200
+        assert httpx.post(f"{url}/v1/chat/completions", json={}).status_code == 400
+        failed, good = rows(on_service("requests", "--json"))[::-1]
+        assert (good["outcome"], failed["outcome"]) == ("ok", "request_invalid")
+        table = on_service("requests").out.splitlines()
+        assert table[0].split()[:3] == ["AT", "STATUS", "OUTCOME"]
+        assert ["ok" in table[1], "request_invalid" in table[2], len(table)] == [True, True, 3]
+        assert [row["id"] for row in rows(on_service("requests", "--errors", "--json"))] == [failed["id"]]
+        with on_service.running("requests", "--follow", "--errors") as follower:
+            follower.read_until("request_invalid")
+            assert httpx.post(f"{url}/v1/chat/completions", json=[]).status_code == 400
+            assert "request_invalid" in follower.read_until("request_invalid")
+    used = on_service("usage", "--by", "account").out.splitlines()
+    assert used[1].split()[:3] == ["environment", "1", "0"]
+    assert [group["requests"] for group in rows(on_service("usage", "--days", "3", "--json"))["groups"]] == [1, 2]
+    lines = list(csv.DictReader(io.StringIO(on_service("usage", "--by", "dialect", "--days", "2", "--csv").out)))
+    assert sum(int(line["requests"]) for line in lines) == 3
 
 
 def test_a_working_account_is_tried_out(on_service: Command) -> None:

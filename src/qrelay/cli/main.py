@@ -7,7 +7,7 @@ called, so that `--help` and a Ctrl-C in the first moment find nothing half-load
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -148,11 +148,45 @@ def show_models(as_json: AsJson = False) -> None:
 
 
 @app.command("usage")
-def show_usage(as_json: AsJson = False) -> None:
-    """Print what each account served, and what its plan has left."""
-    from qrelay.cli.views import show_usage as work
+def show_usage(
+    *,
+    by: Annotated[
+        Literal["model", "account", "key", "dialect"] | None, typer.Option(help="Print what was used, by these.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=3650, help="In so many days; 1 is the last 24 hours.", show_default="1")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print it as CSV, a line for each hour or day.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what each account served, and what its plan has left.
 
-    work(_load(), as_json=as_json)
+    With --by, --days or --csv: requests, tokens and credits as they were written down.
+    """
+    if by or days or as_csv:
+        from qrelay.cli.records import show_span
+
+        show_span(_load(), by=by or "model", days=days or 1, as_csv=as_csv, as_json=as_json)
+    else:
+        from qrelay.cli.views import show_usage as work
+
+        work(_load(), as_json=as_json)
+
+
+@app.command("requests")
+def show_requests(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many, the newest.")] = 20,
+    errors: Annotated[bool, typer.Option("--errors", help="Only those that failed.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each that ends, until Ctrl-C.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the request log: who asked, who served, how long it took, what it cost. There is no text in it."""
+    from qrelay.cli.records import show_requests as work
+
+    if follow and as_json:
+        raise typer.BadParameter("--follow and --json don't go together.")
+    work(_load(), limit=limit, errors=errors, follow=follow, as_json=as_json)
 
 
 @app.command()

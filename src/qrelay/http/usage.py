@@ -56,7 +56,7 @@ def routes(journal: Journal, names: Names) -> list[Route]:
             return JSONResponse(answered)
         name = f"qrelay-usage-{answered['from'][:10]}.csv"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return Response(_as_csv(answered["series"]), media_type="text/csv", headers=headers)
+        return Response(as_csv(answered["series"]), media_type="text/csv", headers=headers)
 
     return [Route("/v2/usage", told(used), methods=["GET"])]
 
@@ -125,7 +125,8 @@ def _name(by: Grouping, group: str, names: Names) -> str | None:
             return group or None
 
 
-def _as_csv(series: Iterable[Mapping[str, Any]]) -> str:
+def as_csv(series: Iterable[Mapping[str, Any]]) -> str:
+    """A line for each point of each group."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
