@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     upstream_failed = "upstream_failed"
     upstream_protocol = "upstream_protocol"
     store_failed = "store_failed"
+    stopping = "stopping"
     internal = "internal"
 
 
@@ -185,6 +186,10 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.store_failed: Row(
         503, 503, "api_error", "server_error", "store_failed", True,
         "Check the disk under QRELAY_HOME: space, permissions, another process.",
+    ),
+    ErrorCode.stopping: Row(
+        503, 529, "overloaded_error", "server_error", "server_is_overloaded", True,
+        "Send the request again: another process answers it, or this one when it is back.",
     ),
     ErrorCode.internal: Row(
         500, 500, "api_error", "server_error", "internal", True,

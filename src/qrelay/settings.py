@@ -199,6 +199,12 @@ class Settings(BaseSettings):
     """Whether there are management routes; with false they answer 404."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """The largest request body that is read; a larger one is answered with 413."""
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
+    """How long after SIGTERM new requests are still taken, while `/readyz` says not ready: behind a load balancer, so
+    long as it takes to notice."""
+    shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
+    """How long after that answers may still go on; then they end with an error. Ctrl-C, or a second SIGTERM, ends all
+    at once."""
 
     # Where state lives
     home: Location = Field(default_factory=lambda: platformdirs.user_data_path("qrelay", appauthor=False))

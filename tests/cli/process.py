@@ -85,6 +85,10 @@ class Running:
     def end(self, number: signal.Signals = signal.SIGINT) -> Done:
         """Signal it and wait for its end."""
         self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> Done:
+        """Wait for its end."""
         out, _ = self.process.communicate(timeout=DEADLINE)
         return Done(self.process.returncode, out, self.stderr())
 

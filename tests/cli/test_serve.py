@@ -11,7 +11,7 @@ import pytest
 
 from qrelay.cli.serve import check_doors
 from qrelay.settings import Settings, SettingsRefused
-from qrelay.simulator.scenario import Scenario, Silence, text
+from qrelay.simulator.scenario import Pause, Scenario, Silence, Tail, text
 from qrelay.simulator.server import Simulator
 from tests.cli.process import Command
 
@@ -35,8 +35,7 @@ def test_it_serves_until_it_is_told_to_stop(on_service: Command, number: signal.
     assert "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("number", ENDS)
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 2)])
 def test_open_streams_do_not_keep_it(
     service: Simulator, on_service: Command, number: signal.Signals, times: int
 ) -> None:
@@ -56,6 +55,47 @@ def test_open_streams_do_not_keep_it(
     assert done.code == 0
     assert "Traceback" not in done.err
     assert "Cancel" not in done.err
+
+
+def test_streams_that_take_too_long_end_with_an_error(service: Simulator, on_service: Command) -> None:
+    service.next(Scenario([text("Once"), Silence()]), 2)
+    on_service.environ["QRELAY_SHUTDOWN_SECONDS"] = "0.2"
+    with on_service.running("serve", "--port", "0") as server, httpx.Client(timeout=30) as client:
+        url = server.url()
+        with client.stream("POST", f"{url}/v1/messages", json=ASKED | {"stream": True}) as answer:
+            lines = answer.iter_lines()
+            while "Once" not in next(lines):
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+        done = server.ended()
+    assert "event: error" in rest
+    assert any("overloaded_error" in line and "is being stopped" in line for line in rest)
+    assert done.code == 0
+    assert "Traceback" not in done.err
+
+
+def test_what_is_under_way_is_answered_before_it_ends(service: Simulator, on_service: Command) -> None:
+    service.next(Scenario([text("Once"), Pause(1), text(" and again"), Tail()]))
+    on_service.environ["QRELAY_DRAIN_SECONDS"] = "0.5"
+    with on_service.running("serve", "--port", "0") as server, httpx.Client(timeout=30) as client:
+        url = server.url()
+        assert client.get(f"{url}/readyz").status_code == 200
+        with client.stream("POST", f"{url}/v1/messages", json=ASKED | {"stream": True}) as answer:
+            lines = answer.iter_lines()
+            while "Once" not in next(lines):
+                pass
+            server.process.send_signal(signal.SIGTERM)
+            while (ready := client.get(f"{url}/readyz?verbose")).status_code == 200:
+                pass
+            assert ready.headers["connection"] == "close"
+            assert ready.json()["reasons"] == ["it is being stopped"]
+            assert {"name": "server", "ok": False, "detail": "it is being stopped"} in ready.json()["checks"]
+            assert client.post(f"{url}/v1/messages", json=ASKED).status_code == 200
+            assert "event: message_stop" in list(lines)
+        done = server.ended()
+    assert done.code == 0
+    assert done.err.count("Traceback") == 0
 
 
 def test_a_second_server_on_the_same_state_is_refused(on_service: Command) -> None:

@@ -13,7 +13,7 @@ import typer
 from qrelay import __version__, failpoints, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
 from qrelay.cli.private_socket import private_socket
-from qrelay.cli.server import run_loop, serve_app
+from qrelay.cli.server import Drain, run_loop, serve_app
 from qrelay.home import open_home, share_home
 from qrelay.http.app import build_app
 from qrelay.keys import any_stored
@@ -42,7 +42,9 @@ def serve(chosen: Settings) -> None:
             typer.echo(ready_line(chosen, sockets[0]))
             sys.stdout.flush()
 
-        run_loop(serve_app(build_app(chosen, folder=Path.cwd()), sockets, ready, private.listener if private else None))
+        app = build_app(chosen, folder=Path.cwd())
+        drain = Drain(app.leaving, chosen.drain_seconds, chosen.shutdown_seconds)
+        run_loop(serve_app(app, sockets, ready, private.listener if private else None, drain))
 
 
 def ready_line(chosen: Settings, listener: socket.socket) -> str:

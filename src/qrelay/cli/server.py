@@ -1,19 +1,22 @@
 """One ASGI app on one address, and for its owner on a socket, until it is told to stop. Not what the app does.
 
-uvicorn does the HTTP. What is done here differs from it: the address is taken before the app starts, the first signal
-ends open streams at once (their handlers see the client leave, and clean up), and a signal is a good end: no traceback,
-no second signal raised.
+uvicorn does the HTTP. What is done here differs from it: the address is taken before the app starts, and a signal is a
+good end: no traceback, no second signal raised.
+
+    Ctrl-C, or a second signal    open answers are cut at once (their handlers see the client leave, and clean up)
+    SIGTERM                       `Drain`: not ready, then no new connections, then what is open ends or is ended
 """
 
 import asyncio
 import logging
+import math
 import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +27,7 @@ from qrelay.cli.listening import BACKLOG
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
 from qrelay.http.doors import for_owner
+from qrelay.http.leaving import Leaving
 
 _GRACE = 2  # seconds for handlers to clean up after their client is gone
 
@@ -40,17 +44,29 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
+class Drain(NamedTuple):
+    """How a server is emptied: still open for `open_seconds`, then `patience_seconds` for what is under way."""
+
+    leaving: Leaving
+    open_seconds: float
+    patience_seconds: float
+
+
 async def serve_app(
-    app: ASGIApp, sockets: list[socket.socket], ready: Callable[[], None], private: socket.socket | None = None
+    app: ASGIApp,
+    sockets: list[socket.socket],
+    ready: Callable[[], None],
+    private: socket.socket | None = None,
+    drain: Drain | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called when the app has started. Raises what its start raised.
 
-    Who comes by `private` is the owner.
+    Who comes by `private` is the owner. Without `drain` every signal is Ctrl-C.
     """
-    start = _Start(app)
+    start = _Start(app, drain)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
-        await _Server(_config(start), ready, private, _config(for_owner(app))).serve(sockets)
+        await _Server(_config(start), ready, private, _config(for_owner(app)), drain).serve(sockets)
     except SystemExit as stopped:
         if start.failure is not None:
             raise start.failure from None
@@ -94,8 +110,11 @@ class _Server(uvicorn.Server):
         ready: Callable[[], None],
         private: socket.socket | None,
         private_config: uvicorn.Config,
+        drain: Drain | None,
     ) -> None:
         super().__init__(config)
+        self._drain = drain
+        self._at_once = False
         self._ready = ready
         self._private = private
         self._private_config = private_config
@@ -118,11 +137,32 @@ class _Server(uvicorn.Server):
         return await asyncio.get_running_loop().create_unix_server(protocol, sock=private)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        drain, ending = self._drain, None
+        if drain is None or self._at_once:
+            self._cut()
+        else:
+            drain.leaving.begin()
+            await self._stay_open(drain.open_seconds)
+            ending = asyncio.get_running_loop().call_later(drain.patience_seconds, drain.leaving.hurry)
+            self.config.timeout_graceful_shutdown = math.ceil(drain.patience_seconds) + _GRACE
+        await super().shutdown(sockets)
+        if ending is not None:
+            ending.cancel()
+        if self.force_exit:  # uvicorn would leave the app's own end out: the store is closed all the same
+            self._cut()
+            if self.server_state.tasks:
+                await asyncio.wait(self.server_state.tasks, timeout=_GRACE)
+            await self.lifespan.shutdown()
+
+    def _cut(self) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await super().shutdown(sockets)
-        if self.force_exit:  # uvicorn would leave the app's own end out: the store is closed all the same
-            await self.lifespan.shutdown()
+
+    async def _stay_open(self, seconds: float) -> None:
+        for _ in range(math.ceil(seconds * 10)):
+            if self.force_exit:  # what a signal's handler may set, and so nothing to wait for
+                return
+            await asyncio.sleep(0.1)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -133,19 +173,21 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what signal.signal passes
         self.force_exit = self.should_exit
+        self._at_once = self.should_exit or sig != signal.SIGTERM
         self.should_exit = True
 
 
 class _Start:
     """The app, with an eye on its start: a RelayError there is for people, not for a traceback."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, drain: Drain | None) -> None:
         self._app = app
+        self._leaving = drain.leaving if drain is not None else Leaving()
         self.failure: RelayError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _closing(send) if self._leaving.begun else send)
             return
 
         async def send_unless_failed(message: Message) -> None:
@@ -167,6 +209,17 @@ class _Start:
         else:
             for message in held:
                 await send(message)
+
+
+def _closing(send: Send) -> Send:
+    """The connection ends with this answer: whoever keeps connections open turns elsewhere."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+        await send(message)
+
+    return sending
 
 
 def _is_news(record: logging.LogRecord) -> bool:

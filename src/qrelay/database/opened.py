@@ -1,14 +1,17 @@
 """A database, open: transactions, the clock that everyone who uses it goes by, and the installation's pepper."""
 
+import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from qrelay.database import engine as engines
@@ -21,6 +24,7 @@ from qrelay.vault import Vault
 
 log = structlog.get_logger()
 
+_PROVE_SECONDS: Final = 1.0
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
 
@@ -39,11 +43,14 @@ class Database:
         self.watch = Watch(engine)
         self.shared = engine.dialect.name == "postgresql"
         """Whether other processes may use it too."""
+        self.trouble: str | None = None
+        """What was wrong when it could not be used the last time; None when it could since."""
+        self._proving: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def writing(self, *, tell: bool = False) -> AsyncGenerator[AsyncConnection]:
         """A transaction. `tell`: other replicas should look soon. Raises RelayError(store_failed)."""
-        with engines.told():
+        with self._noticed():
             async with self.engine.begin() as connection:
                 yield connection
                 if tell and self.shared:
@@ -52,7 +59,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A connection that only reads. Raises RelayError(store_failed)."""
-        with engines.told():
+        with self._noticed():
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(**engines.READING)
 
@@ -64,7 +71,37 @@ class Database:
 
     async def close(self) -> None:
         await self.watch.close()
+        if self._proving is not None:
+            self._proving.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._proving
         await self.engine.dispose()
+
+    @contextmanager
+    def _noticed(self) -> Generator[None]:
+        """Failures in words, and in `trouble`, until a write has shown that there is none any more."""
+        try:
+            with engines.told():
+                yield
+        except RelayError as error:
+            if isinstance(error.__cause__, (SQLAlchemyError, sqlite3.Error)):
+                self.trouble = error.message
+                if self._proving is None:
+                    self._proving = asyncio.create_task(self._prove())
+            raise
+
+    async def _prove(self) -> None:
+        """Write something again and again until it works. What is written changes nothing."""
+        same = update(secrets).where(secrets.c.name == "pepper").values(value=secrets.c.value)
+        try:
+            while self.trouble is not None:
+                await asyncio.sleep(_PROVE_SECONDS)
+                with suppress(RelayError), engines.told():
+                    async with self.engine.begin() as connection:
+                        await connection.execute(same)
+                    self.trouble = None
+        finally:
+            self._proving = None
 
 
 async def open_database(

@@ -58,17 +58,25 @@ class Watch:
                 async with asyncio.timeout(_EVERY_SECONDS):
                     await self._hint.wait()
             self._hint.clear()
+            reason = await self._look()
+            if reason is not None and not blind:
+                log.warning("what other replicas change isn't seen", reason=reason)
+            elif reason is None and blind:
+                log.info("what other replicas change is seen again")
+            blind = reason is not None
+
+    async def _look(self) -> str | None:
+        """Every look, also after one that can't be had; why it can't."""
+        reason: str | None = None
+        for look in self._looks:
             try:
-                for look in self._looks:
-                    await look()
+                await look()
             except RelayError as error:
-                if not blind:
-                    log.warning("what other replicas change isn't seen", reason=error.message)
-                blind = True
-            else:
-                if blind:
-                    log.info("what other replicas change is seen again")
-                blind = False
+                reason = error.message
+            except Exception:  # whatever it is, the others and the next time go on
+                reason = "it broke on this side"
+                log.exception("a look at what other replicas change broke")
+        return reason
 
     async def _keep_listening(self) -> None:
         """A connection of its own, direct: listening doesn't work through a pooler."""

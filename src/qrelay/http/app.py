@@ -61,6 +61,7 @@ from qrelay.http.cors import origin_of, preflight, with_cors
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings
 from qrelay.http.gate import Gate
+from qrelay.http.leaving import Leaving
 from qrelay.http.management import is_management
 from qrelay.http.traffic import Traffic
 from qrelay.keys import open_keys
@@ -97,6 +98,7 @@ class App:
     """The ASGI application. Its lifespan opens the store, the network and the accounts."""
 
     def __init__(self, settings: Settings, *, background: bool, folder: Path | None) -> None:
+        self.leaving = Leaving()
         self._settings = settings
         self._folder = folder
         self._background = background
@@ -224,7 +226,7 @@ class App:
                     *sessions.routes(console_sessions, self._doors, audit_log),
                     *audit.routes(audit_log),
                     *master_key.routes(database, store, settings.home),
-                    *request_log.routes(journal, names),
+                    *request_log.routes(journal, names, self.leaving),
                     *usage.routes(journal, names),
                     *overview.routes(overview.Parts(store, pool, client_keys, journal)),
                 ],
@@ -264,6 +266,7 @@ class App:
                     ping_seconds=settings.ping_seconds,
                     new_id=new_id,
                     endings=endings,
+                    leaving=self.leaving,
                     show_account=settings.show_account,
                     headers=self._extra_headers(dialect),
                 )
@@ -272,7 +275,7 @@ class App:
         )
         routes: list[BaseRoute] = [
             *console.routes(console=settings.console),
-            *probes.routes(store),
+            *probes.routes(store, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
@@ -282,7 +285,7 @@ class App:
             *configuration.routes(settings),
             *management,
             *transfer.routes(store),
-            *log_in.routes(log_ins, store),
+            *log_in.routes(log_ins, store, self.leaving),
             *amq2api.routes(store),
             *aq2api.routes(store, refresher),
             *openapi.routes(),

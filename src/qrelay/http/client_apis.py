@@ -23,6 +23,7 @@ from qrelay.gateway import Gateway
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Ending, Endings, client_of
+from qrelay.http.leaving import Leaving
 from qrelay.reply import Reply, Served
 from qrelay.trace import Trace
 
@@ -52,6 +53,7 @@ class ChatRoute:
         ping_seconds: float,
         new_id: Callable[[], str],
         endings: Endings,
+        leaving: Leaving,
         show_account: bool = False,
         headers: Sequence[tuple[bytes, bytes]] = (),
         now: Callable[[], float] = time.time,
@@ -64,6 +66,7 @@ class ChatRoute:
         self._ping_seconds = ping_seconds
         self._new_id = new_id
         self._endings = endings
+        self._leaving = leaving
         self._show_account = show_account
         self._headers = headers
         self._now = now
@@ -86,7 +89,7 @@ class ChatRoute:
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             exchange.asked_for(call)
-            await _unless_client_leaves(receive, exchange, self._answer(call, exchange))
+            await _to_its_end(receive, exchange, self._leaving, self._answer(call, exchange))
         except ClientLeft:
             exchange.left()
         except RelayError as error:
@@ -111,27 +114,38 @@ class ChatRoute:
                 await exchange.whole(call, events)
 
 
-async def _unless_client_leaves(receive: Receive, exchange: "_Exchange", answer: Awaitable[None]) -> None:
-    """Run `answer`; a client that disconnects cancels it. Raises ClientLeft then."""
-    working = asyncio.current_task()
-    left = False
+async def _to_its_end(receive: Receive, exchange: "_Exchange", leaving: Leaving, answer: Awaitable[None]) -> None:
+    """Run `answer`; a client that disconnects cancels it, and so does the server's end.
 
-    async def watch() -> None:
-        nonlocal left
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        if working is not None and not exchange.ended:
-            left = True
+    Raises ClientLeft, RelayError(stopping) then.
+    """
+    working = asyncio.current_task()
+    why: ClientLeft | RelayError | None = None
+
+    def stop(reason: ClientLeft | RelayError) -> None:
+        nonlocal why
+        if working is not None and why is None and not exchange.ended:
+            why = reason
             working.cancel()
 
+    def hurried() -> None:
+        stop(RelayError(ErrorCode.stopping, "The gateway is being stopped, and this answer took too long to wait for."))
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        stop(ClientLeft())
+
     watcher = asyncio.create_task(watch())
+    leaving.enter(hurried)
     try:
         await answer
     except asyncio.CancelledError:
-        if left and working is not None and working.uncancel() == 0:
-            raise ClientLeft from None
+        if why is not None and working is not None and working.uncancel() == 0:
+            raise why from None
         raise
     finally:
+        leaving.leave(hurried)
         watcher.cancel()
 
 

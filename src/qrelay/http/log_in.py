@@ -21,15 +21,16 @@ from starlette.routing import Route
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.http.account_bodies import Line, MaybeWord, account_answer, parse, read
+from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
 from qrelay.login import LogIn, LogIns, Wish
 
 _LONGEST_CLAIM: Final = 300.0
 
 
-def routes(log_ins: LogIns, store: AccountStore) -> list[Route]:
+def routes(log_ins: LogIns, store: AccountStore, leaving: Leaving) -> list[Route]:
     """All of them."""
-    desk = _LogInDesk(log_ins, store)
+    desk = _LogInDesk(log_ins, store, leaving)
     return [
         Route("/v2/auth/start", told(desk.started), methods=["POST"]),
         Route("/v2/auth/status/{id}", told(desk.standing), methods=["GET"]),
@@ -52,7 +53,8 @@ class StartBody(BaseModel):
 
 
 class _LogInDesk:
-    def __init__(self, log_ins: LogIns, store: AccountStore) -> None:
+    def __init__(self, log_ins: LogIns, store: AccountStore, leaving: Leaving) -> None:
+        self._leaving = leaving
         self._log_ins = log_ins
         self._store = store
 
@@ -77,7 +79,7 @@ class _LogInDesk:
     async def claimed(self, request: Request) -> JSONResponse:
         log_in = self._log_ins.get(request.path_params["id"])
         await request.body()  # what comes after it is the caller leaving
-        await _unless_gone(request, log_in)
+        await _unless_gone(request, log_in, self._leaving)
         answer = _standing(log_in)
         match log_in.status:
             case "completed":
@@ -90,14 +92,15 @@ class _LogInDesk:
                 return JSONResponse(answer, 500 if log_in.error is None else log_in.error.row.status)
 
 
-async def _unless_gone(request: Request, log_in: LogIn) -> None:
-    """Wait for the log-in's end, but not for a caller who has left: a server that ends would wait for them too."""
+async def _unless_gone(request: Request, log_in: LogIn, leaving: Leaving) -> None:
+    """Wait for the log-in's end, but not for a caller who has left, and no longer than this server has."""
     ended = asyncio.create_task(log_in.wait(_LONGEST_CLAIM))
     left = asyncio.create_task(_left(request))
+    stopping = asyncio.create_task(leaving.wait())
     try:
-        await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, left, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (ended, left):
+        for task in (ended, left, stopping):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

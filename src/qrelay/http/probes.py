@@ -1,6 +1,7 @@
 """Is it alive, can it work: the routes that are open to everybody and say nothing about anybody."""
 
 import time
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,19 +9,36 @@ from starlette.routing import Route
 
 from qrelay import __version__
 from qrelay.accounts.store import AccountStore
+from qrelay.database import Database
+from qrelay.http.leaving import Leaving
 
 
-def routes(store: AccountStore) -> list[Route]:
+def routes(store: AccountStore, database: Database, leaving: Leaving) -> list[Route]:
     async def alive(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def ready(_: Request) -> Response:
-        """503 with the reason while no request could be served: alive is not ready."""
+    async def ready(request: Request) -> Response:
+        """503 with the reason while no request should come here: alive is not ready.
+
+        Without its database it is ready all the same: the accounts and keys that it holds in memory go on serving, and
+        the others that use the same database are no better off.
+        """
         accounts = store.accounts()
         usable = sum(account.enabled and account.state == "ready" for account in accounts)
-        reasons = [] if usable else ["no usable account" if accounts else "no account is stored"]
-        body = {"status": "ready" if usable else "not_ready", "reasons": reasons, "usable_accounts": usable}
-        return JSONResponse(body, 200 if usable else 503)
+        wrong = {
+            "accounts": None if usable else "no usable account" if accounts else "no account is stored",
+            "server": "it is being stopped" if leaving.begun else None,
+            "database": "the database can't be used" if database.trouble else None,
+        }
+        able = not (wrong["accounts"] or wrong["server"])
+        body: dict[str, Any] = {
+            "status": "not_ready" if not able else "degraded" if wrong["database"] else "ready",
+            "reasons": [reason for reason in wrong.values() if reason],
+            "usable_accounts": usable,
+        }
+        if "verbose" in request.query_params:
+            body["checks"] = [{"name": name, "ok": not reason, "detail": reason} for name, reason in wrong.items()]
+        return JSONResponse(body, 200 if able else 503)
 
     async def health(_: Request) -> Response:
         """What amq2api and aq2api answered (SWITCHING.md)."""

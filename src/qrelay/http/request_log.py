@@ -19,6 +19,7 @@ from starlette.routing import Route
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
+from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
 from qrelay.records import requests
 from qrelay.records.ended import attempts_of
@@ -53,8 +54,8 @@ class Names:
         return None if key_id is None else self._key_name(key_id)
 
 
-def routes(journal: Journal, names: Names) -> list[Route]:
-    log = _RequestLog(journal, names)
+def routes(journal: Journal, names: Names, leaving: Leaving) -> list[Route]:
+    log = _RequestLog(journal, names, leaving)
     return [
         Route("/v2/requests", told(log.page), methods=["GET"]),
         Route("/v2/requests/live", told(log.live), methods=["GET"]),
@@ -63,7 +64,8 @@ def routes(journal: Journal, names: Names) -> list[Route]:
 
 
 class _RequestLog:
-    def __init__(self, journal: Journal, names: Names) -> None:
+    def __init__(self, journal: Journal, names: Names, leaving: Leaving) -> None:
+        self._leaving = leaving
         self._journal = journal
         self._database = journal.database
         self._names = names
@@ -110,7 +112,7 @@ class _RequestLog:
             elif loop.time() - spoke >= _PING_SECONDS:
                 yield b": ping\n\n"
                 spoke = loop.time()
-            if loop.time() >= ends:
+            if loop.time() >= ends or self._leaving.begun:
                 return
             if len(rows) < MOST_ROWS:
                 await asyncio.sleep(_EVERY_SECONDS)

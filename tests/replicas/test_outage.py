@@ -1,0 +1,79 @@
+"""What one replica changes the other sees; PostgreSQL goes and comes back."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from qrelay.simulator.server import Simulator
+from tests.cli.process import DEADLINE, Command, Running
+from tests.postgres import Postgres
+from tests.replicas.conftest import Replicas
+from tests.replicas.test_starting import new_account
+
+Started = Callable[[Command], Running]
+
+ASKED = {"model": "claude-sonnet-4.5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def until(what: Callable[[], bool]) -> float:
+    """Seconds until it is so."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < DEADLINE
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def two(replica: Replicas, started: Started) -> tuple[str, str]:
+    running = [started(replica(name)) for name in ("one", "two")]
+    return running[0].url(), running[1].url()
+
+
+def rows(url: str) -> dict[str, Any]:
+    return {row["label"]: row for row in httpx.get(f"{url}/v2/accounts", timeout=30).json()}
+
+
+def test_what_one_changes_the_other_sees(two: tuple[str, str], service: Simulator) -> None:
+    one, other = two
+    made = httpx.post(f"{one}/v2/accounts", json=new_account(service)).json()
+    until(lambda: "mine" in rows(other))
+    assert httpx.post(f"{other}/v1/messages", json=ASKED).status_code == 200
+    until(lambda: rows(one)["mine"]["success_count"] == 1)
+    httpx.patch(f"{other}/v2/accounts/{made['id']}", json={"enabled": False, "label": "theirs"})
+    until(lambda: "theirs" in rows(one) and not rows(one)["theirs"]["enabled"])
+    second = httpx.post(f"{one}/v2/accounts", json=new_account(service) | {"label": "second"}).json()
+    until(lambda: "second" in rows(other))
+    httpx.patch(f"{other}/v2/accounts/{second['id']}", json={"is_active": True})
+    until(lambda: rows(one)["second"]["is_active"] and not rows(one)["theirs"]["is_active"])
+    httpx.delete(f"{one}/v2/accounts/{made['id']}")
+    until(lambda: "theirs" not in rows(other))
+
+
+def test_without_its_database_it_goes_on_serving(two: tuple[str, str], service: Simulator, postgres: Postgres) -> None:
+    one, other = two
+    httpx.post(f"{one}/v2/accounts", json=new_account(service))
+    until(lambda: "mine" in rows(other))
+    for url in two:
+        assert httpx.post(f"{url}/v1/messages", json=ASKED).status_code == 200
+    postgres.stop("immediate")
+    try:
+        for url in (one, other, one, other):
+            assert httpx.post(f"{url}/v1/messages", json=ASKED, timeout=30).status_code == 200
+        refused = httpx.post(f"{one}/v2/accounts", json=new_account(service), timeout=30)
+        assert refused.status_code == 503
+        assert refused.json()["error"]["code"] == "store_failed", refused.text
+        until(lambda: httpx.get(f"{one}/readyz", timeout=30).json()["status"] == "degraded")
+        ready = httpx.get(f"{one}/readyz?verbose", timeout=30)
+        assert ready.status_code == 200
+        assert ready.json()["reasons"] == ["the database can't be used"]
+    finally:
+        postgres.start()
+    for url in two:
+        until(lambda url=url: httpx.get(f"{url}/readyz", timeout=30).json()["status"] == "ready")
+    until(lambda: rows(one)["mine"]["success_count"] == rows(other)["mine"]["success_count"] == 6)
+    httpx.post(f"{one}/v2/accounts", json=new_account(service) | {"label": "after"})
+    until(lambda: "after" in rows(other))
