@@ -3,10 +3,10 @@ restart does, or beside each other, as replicas run.
 """
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -19,6 +19,7 @@ from qrelay.accounts.store import AccountStore, open_store
 from qrelay.database import open_database
 from qrelay.vault import open_vault
 from tests.accounts import token_server
+from tests.accounts.replica import Replica
 from tests.accounts.token_server import TokenServer
 
 
@@ -50,6 +51,7 @@ class Process(NamedTuple):
         return await self.store.add(new)
 
 
+Launch = Callable[..., Awaitable[Replica]]
 Start = Callable[[], AbstractAsyncContextManager[Process]]
 
 ENGINES = ["sqlite", "postgresql"]
@@ -104,3 +106,18 @@ def start(home: Path, url: str, tokens: TokenServer) -> Start:
 async def process(start: Start) -> AsyncGenerator[Process]:
     async with start() as running:
         yield running
+
+
+@pytest.fixture
+async def launch(home: Path, url: str, tokens: TokenServer) -> AsyncGenerator[Launch]:
+    """Start a replica; those that still run at the end are killed."""
+    started: list[Replica] = []
+
+    async def launched(**more: Any) -> Replica:
+        replica = await Replica.start({"home": str(home), "url": url, "token_url": tokens.url, **more})
+        started.append(replica)
+        return replica
+
+    yield launched
+    for replica in started:
+        await replica.kill()

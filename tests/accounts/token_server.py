@@ -1,12 +1,14 @@
 """A token service on loopback that can be told how to behave, and counts. Shorter to read than the simulator.
 
-strict   a refresh token is good for one use      grace     the one before is good too
+strict   a refresh token is good for one use;     grace     the one before is good too
+         a second use ends the whole log-in
 sticky   refresh tokens never change              drop      it rotates, then hangs up without an answer
 down     500                                      html      200 that is no answer
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -24,6 +26,9 @@ class TokenServer:
         self.calls = 0
         self.current: dict[str, str] = {}
         self.before: dict[str, str] = {}
+        self.used: Counter[str] = Counter()
+        """How often each refresh token was tried."""
+        self.on_request: Callable[[], None] | None = None
         self.refusal: web.Response | None = None
         self.bodies: list[Mapping[str, Any]] = []
         self.paths: list[str] = []
@@ -49,6 +54,8 @@ class TokenServer:
         body: Mapping[str, Any] = dict(await request.post()) if form else msgspec.json.decode(await request.read())
         self.bodies.append(body)
         self._arrived.set()
+        if self.on_request is not None:
+            self.on_request()
         if self.hold is not None:
             await self.hold.wait()
         if self.refusal is not None:
@@ -63,7 +70,10 @@ class TokenServer:
         used: str = body["refresh_token" if form else "refreshToken"]
         family = used.partition("+")[0]
         good = {self.current.get(family), self.before.get(family) if self.mode == "grace" else None}
+        self.used[used] += 1
         if used not in good:
+            if self.mode == "strict" and family in self.current:
+                self.current[family] = ""
             return refusal(400, "invalid_grant", "InvalidGrantException", "Invalid refresh token provided")
         if self.mode != "sticky":
             self.before[family], self.current[family] = used, f"{family}+{call}"
