@@ -21,6 +21,7 @@ from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
+from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.reply import Flow, Reply, Served
 from qrelay.tokens import count_conversation, count_text
@@ -29,7 +30,6 @@ from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.models import STATIC, Model
-from qrelay.upstream.quota import Known, Quotas
 from qrelay.upstream.request import Addressing, Limits, Payload, to_payload
 from qrelay.upstream.response import Estimate, ReplyReader, TailPolicy
 from qrelay.upstream.signatures import Signatures
@@ -70,7 +70,9 @@ class Gateway:
         pool: Pool,
         client: UpstreamClient,
         catalog: Catalog,
+        *,
         reach: Reach,
+        quotas: Quotas,
         manners: Manners,
     ) -> None:
         self._pool = pool
@@ -79,7 +81,7 @@ class Gateway:
         self._reach = reach
         self._manners = manners
         self._signatures = Signatures()
-        self._quotas = Quotas(client)
+        self._quotas = quotas
         self.attempts: Counter[str] = Counter()
         """Upstream calls so far, by outcome: `ok`, or the code of what failed."""
 
@@ -97,6 +99,8 @@ class Gateway:
             except RelayError as error:
                 if not self._reach.unfinished(lease.account_id, error):
                     lease.failed(error)
+                if error.code is ErrorCode.quota_exhausted:
+                    self._quotas.soon(lease.account_id, error)
                 lease.release()
                 if error.code not in ANOTHER_ACCOUNT or len(trace.attempts) >= MOST_CALLS:
                     raise
@@ -120,23 +124,6 @@ class Gateway:
         except BaseException:
             lease.release()
             raise
-
-    async def quota(self, account_id: str) -> Known:
-        """What an account has left, at most a minute old; an older one if no newer can be had. Raises RelayError."""
-        try:
-            with await self._pool.lease_of(account_id) as lease:
-                try:
-                    return await self._quotas.of(lease.credential, self._reach.endpoint(lease.credential))
-                except RelayError as error:
-                    if error.code is not ErrorCode.account_expired:
-                        raise
-                await lease.renew()
-                return await self._quotas.of(lease.credential, self._reach.endpoint(lease.credential))
-        except RelayError as error:
-            known = self._quotas.known(account_id, error)
-            if known is None or error.code is ErrorCode.account_unknown:
-                raise
-            return known
 
     async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError], trace: Trace) -> Lease:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""

@@ -24,6 +24,7 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.quotas import Quotas
 from qrelay.records.audit import AuditLog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
@@ -35,6 +36,7 @@ LogInStatus: TypeAlias = Literal["pending", "completed", "error", "timeout"]
 
 _KEPT_SECONDS: Final = 3600.0
 """How long one that has ended can still be asked about."""
+_PATIENCE_SECONDS: Final = 5.0
 _REGISTRATION_LEAD: Final = 60.0
 """What Amazon Q's own client takes (PROTOCOL.md §6.1)."""
 
@@ -109,6 +111,7 @@ class LogIns:
         tokens: TokenClient,
         client: UpstreamClient,
         endpoints: Sequence[Endpoint],
+        quotas: Quotas,
         *,
         timeout_seconds: float,
         audit: AuditLog,
@@ -119,6 +122,7 @@ class LogIns:
         self._tokens = tokens
         self._client = client
         self._endpoints = endpoints
+        self._quotas = quotas
         self._timeout = timeout_seconds
         self._clock = clock
         self._log_ins: dict[str, LogIn] = {}
@@ -158,10 +162,13 @@ class LogIns:
     async def _carry_through(self, log_in: LogIn, device_log_in: DeviceLogIn) -> None:
         try:
             renewal = await device_log_in.wait(self._closing)
+            known = {held.id for held in self._store.accounts()}
             account = await self._keep(log_in.wish, device_log_in, renewal)
             log_in.account_id = account.id
             if account.kind == "identity_center":
                 await self._choose_profile(log_in, account)
+            if account.id not in known:
+                await self._join(log_in, account.id)
         except RelayError as error:
             await self._note(log_in, "login.fail", error)
             log_in.end(error, self._clock())
@@ -231,6 +238,43 @@ class LogIns:
             except RelayError as error:
                 failures.append(error)
         log_in.note = _note(arns, named, chosen, failures)
+
+    async def _join(self, log_in: LogIn, account_id: str) -> None:
+        """A user who has an account here already gets the log-in in that one: the same user is one account.
+
+        Who it is, the service says; where it doesn't, the account stays one of its own.
+        """
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                account = await self._quotas.read(account_id)
+            known = self._quotas.same_user(account)
+            if known is None:
+                return
+            await self._store.log_in_again(
+                known.id,
+                NewAccount(
+                    kind=account.kind,
+                    label=log_in.wish.label,
+                    region=account.region,
+                    start_url=account.start_url,
+                    profile_arn=account.profile_arn,
+                    client_id=account.client_id,
+                    client_secret=account.client_secret,
+                    client_secret_expires_at=account.client_secret_expires_at,
+                    own_client=account.own_client,
+                    refresh_token=account.refresh_token,
+                    access_token=account.access_token,
+                    expires_at=account.expires_at,
+                ),
+            )
+            log_in.account_id = known.id
+            await self._store.delete(account.id)
+        except (RelayError, TimeoutError) as error:
+            log.info("whose log-in it is isn't known", log_in=log_in.id, reason=str(error))
+            return
+        log.info("the user has an account already, which has the log-in now", account=known.id)
+        told = f"This user has the account {known.name} already: it has this log-in now, and no other was added."
+        log_in.note = f"{told} {log_in.note}" if log_in.note else told
 
     def _own_registration(self, account: Account, place: Place) -> Registration | None:
         """The account's client, where it is ours, of the same region, and outlives this log-in."""

@@ -280,6 +280,8 @@ class Settings(BaseSettings):
     previous_tokens: bool = False
     """Whether the token service is known to accept the refresh token before the last one: then one that is refused is
     followed by one try with it."""
+    quota_check_seconds: Annotated[int, Field(ge=0, le=86_400)] = 900
+    """How often the service is asked what each account has left; with 0 only when somebody wants to know."""
     login_timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 300
     """How long somebody has to approve a log-in, and how long a claim of it waits."""
     max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100

@@ -53,7 +53,7 @@ async def test_what_an_account_has_left(relay: Bench) -> None:
     assert (first["stale"], first["error"], len(first["allowances"])) == (False, None, 1)
     asked = [request for request in relay.sim.requests if request.operation == "GetUsageLimits"]
     assert len(asked) == 1
-    assert "isEmailRequired" not in asked[0].members
+    assert asked[0].members["isEmailRequired"] is True
     assert (await relay.http.get(path)).json()["used"] == first["used"]
     assert [request.operation for request in relay.sim.requests].count("GetUsageLimits") == 1
 

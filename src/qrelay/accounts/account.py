@@ -24,6 +24,7 @@ class Account(Struct, frozen=True, kw_only=True):
     `generation` counts its tokens: every change of them, by refresh or by hand, adds one. `expires_at` None means that
     nobody said when the access token ends. `own_client`: its client was registered here, under our own name, and may be
     used for another log-in. `other` is q2api's JSON text. `endpoint` is the one it was found to work with.
+    `quota` is JSON text of `upstream.quota`; it was asked for later than it was read where nothing came of it.
     """
 
     id: str
@@ -48,6 +49,10 @@ class Account(Struct, frozen=True, kw_only=True):
     is_active: bool = False
     other: str | None = None
     endpoint: str | None = None
+    email: str | None = None
+    quota: str | None = None
+    quota_read_at: float | None = None
+    quota_asked_at: float | None = None
     error_count: int = 0
     success_count: int = 0
     last_error: str | None = None

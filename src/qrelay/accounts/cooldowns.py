@@ -125,7 +125,7 @@ class CoolDowns:
             case Rest.pause:
                 until = now + pause(error.retry_after, strikes, self._chance)
             case Rest.reset:
-                known = self.known_reset(account_id)
+                known = None if error.resets == "daily" else self.known_reset(account_id)
                 until = known if known is not None and known > now else reset_at(error.resets, now)
             case Rest.circuit | Rest.log_in:
                 self._in_a_row[key] += 1

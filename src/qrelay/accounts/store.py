@@ -19,6 +19,7 @@ from qrelay.accounts import identity
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.cooldowns import CoolDowns
 from qrelay.accounts.ledger import Ledger, unknown
+from qrelay.accounts.quota_notes import QuotaNotes
 from qrelay.accounts.safekeeping import LEASE_SECONDS, Safekeeping
 from qrelay.accounts.spill import Spill
 from qrelay.accounts.tallies import Tally
@@ -41,6 +42,7 @@ class AccountStore:
     def __init__(self, ledger: Ledger, safekeeping: Safekeeping) -> None:
         self.safekeeping = safekeeping
         self.cooldowns = CoolDowns(ledger.database)
+        self.quota_notes = QuotaNotes(ledger)
         self.clock = ledger.database.clock
         """Seconds since the epoch, as everything here goes by."""
         self._ledger = ledger
@@ -148,7 +150,7 @@ class AccountStore:
             row = await self._ledger.fetch(connection, account_id, changing=True)
             if row is None:
                 raise unknown(account_id)
-            gone: dict[str, Any] = dict.fromkeys((*SEALED, "lease_owner", "lease_until"))
+            gone: dict[str, Any] = dict.fromkeys((*SEALED, "quota", "lease_owner", "lease_until"))
             gone |= {"is_active": False, "deleted_at": now, "updated_at": now, "generation": row.generation + 1}
             await self._ledger.update(connection, account_id, gone)
             heir: str | None = None

@@ -241,7 +241,19 @@ def _report(rows: Sequence[Row], failures: dict[str, Failed], done: str, *, as_j
 
 
 def _show(rows: Sequence[Row]) -> None:
-    columns = ("ID", "LABEL", "KIND", "REGION", "STATE", "ACTIVE", "SERVED", "ERRORS", "LAST REFRESH")
+    columns = (
+        "ID",
+        "LABEL",
+        "KIND",
+        "REGION",
+        "STATE",
+        "ACTIVE",
+        "SERVED",
+        "ERRORS",
+        "CREDITS",
+        "RESETS",
+        "LAST REFRESH",
+    )
     show_rows(
         columns,
         [
@@ -254,6 +266,8 @@ def _show(rows: Sequence[Row]) -> None:
                 row["is_active"],
                 row["success_count"],
                 row["error_count"],
+                row["quota"] and f"{row['quota']['used']:g}/{row['quota']['limit']:g}",
+                row["quota"] and row["quota"]["resets_at"],
                 row["last_refresh_time"] and f"{row['last_refresh_time']} {row['last_refresh_status']}",
             )
             for row in rows

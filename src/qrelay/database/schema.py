@@ -81,12 +81,15 @@ accounts = Table(
     # What GetUsageLimits last said, as JSON, and when.
     Column("quota", Text),
     Column("quota_read_at", Double),
+    Column("quota_asked_at", Double),
+    # Whose it is, as GetUsageLimits says.
+    Column("email", LargeBinary),
     Index("uq_accounts_identity", "identity", unique=True),
     Index("ix_accounts_token_digest", "token_digest"),
     Index("ix_accounts_user_id", "user_id"),
 )
 
-SEALED: Final = ("client_secret", "refresh_token", "previous_refresh_token", "access_token", "other")
+SEALED: Final = ("client_secret", "refresh_token", "previous_refresh_token", "access_token", "other", "email")
 
 secrets = Table(
     "secrets",

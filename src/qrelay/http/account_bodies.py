@@ -5,21 +5,26 @@ goes in and never comes out whole.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
+from msgspec import to_builtins
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import from_json
 
 from qrelay.accounts.account import BUILDER_ID_START_URL, REGION, Account, AccountChanges, NewAccount
 from qrelay.credential import LoginKind
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.upstream.quota import Grant, kept
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 API_KEY_PREFIX: Final = "ksk_"
 _LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_TRY_TAKES: Final = 30.0
+"""Seconds after which asking for a quota has come to nothing."""
 _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "credential", "cookie")
 _HARMLESS_ENDINGS: Final = ("endpoint", "url", "_at", "type", "expires_in", "expiresat", "expiresin", "uri")
 
@@ -199,7 +204,44 @@ def account_answer(account: Account) -> dict[str, Any]:
         "is_active": account.is_active,
         "last_error": account.last_error,
         "endpoint": account.endpoint,
+        "email": account.email,
+        "quota": quota_answer(account, time.time()),
     }
+
+
+def quota_answer(account: Account, now: float) -> dict[str, Any] | None:
+    """What is known of its quota, without asking; None where nothing is.
+
+    It is stale when a newer one should be there: it is old, or the last try has come to nothing.
+    """
+    quota = kept(account.quota)
+    if quota is None or quota.main is None:
+        return None
+    main, asked, read_at = quota.main, account.quota_asked_at or 0.0, account.quota_read_at or 0.0
+    failed = asked > read_at and now - asked > _TRY_TAKES
+    return {
+        "plan": quota.plan,
+        "used": main.used,
+        "limit": main.limit,
+        "left": main.left(now),
+        "unit": main.unit,
+        "resets_at": iso(main.resets_at),
+        "trial": grant_answer(main.trial),
+        "bonuses": [grant_answer(bonus) for bonus in main.bonuses],
+        "overage": main.overage,
+        "overage_rate": main.overage_rate,
+        "overage_charges": main.overage_charges,
+        "currency": main.currency,
+        "overage_allowed": quota.overage_allowed,
+        "read_at": iso(read_at),
+        "stale": failed or (quota.good_until is not None and now > quota.good_until),
+        "exhausted": quota.exhausted(now),
+    }
+
+
+def grant_answer(grant: Grant | None) -> dict[str, Any] | None:
+    """A free trial or a bonus."""
+    return None if grant is None else {**to_builtins(grant), "expires_at": iso(grant.expires_at)}
 
 
 def masked(secret: str | None) -> str | None:

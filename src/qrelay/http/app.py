@@ -69,6 +69,7 @@ from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
 from qrelay.logs import Redactor
 from qrelay.outward import USER_AGENT, connections, proxy_for
+from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
@@ -205,12 +206,15 @@ class App:
             table = endpoint_table(settings)
             reach = Reach(table, client, store)
             manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))
-            gateway = Gateway(pool, client, catalog, reach, manners)
+            quotas = Quotas(client, reach, refresher, store, every_seconds=settings.quota_check_seconds)
+            stack.push_async_callback(quotas.close)
+            gateway = Gateway(pool, client, catalog, reach=reach, quotas=quotas, manners=manners)
             log_ins = LogIns(
                 store,
                 token_client,
                 client,
                 all_endpoints(table),
+                quotas,
                 timeout_seconds=settings.login_timeout_seconds,
                 audit=audit_log,
             )
@@ -222,6 +226,7 @@ class App:
                 refresher,
                 log_ins,
                 [
+                    *checks.routes(gateway, quotas),
                     *keys.routes(client_keys),
                     *sessions.routes(console_sessions, self._doors, audit_log),
                     *audit.routes(audit_log),
@@ -238,6 +243,8 @@ class App:
                     refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
                 )
                 stack.push_async_callback(_stopped, keeping)
+                if settings.quota_check_seconds:
+                    stack.push_async_callback(_stopped, asyncio.create_task(quotas.keep_checked()))
             yield
             self._chat.clear()
 
@@ -281,7 +288,6 @@ class App:
             *responses.routes(memory, self._doors, new_id),
             *metrics.routes(traffic, gateway, refresher, store, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher),
-            *checks.routes(gateway),
             *configuration.routes(settings),
             *management,
             *transfer.routes(store),

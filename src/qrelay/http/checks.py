@@ -7,6 +7,7 @@ A quota is at most a minute old, or `stale`, with the error that kept a newer on
 """
 
 import asyncio
+import time
 from typing import Any
 
 import msgspec
@@ -17,16 +18,17 @@ from starlette.routing import Route
 from qrelay.completion import fold
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
-from qrelay.http.account_bodies import iso
+from qrelay.http.account_bodies import grant_answer, iso
 from qrelay.http.management import error_answer, told
-from qrelay.upstream.quota import Allowance, Known
+from qrelay.quotas import Known, Quotas
+from qrelay.upstream.quota import Allowance
 
 _LONGEST_TEXT = 200
 
 
-def routes(gateway: Gateway) -> list[Route]:
+def routes(gateway: Gateway, quotas: Quotas) -> list[Route]:
     """Both of them."""
-    desk = _CheckDesk(gateway)
+    desk = _CheckDesk(gateway, quotas)
     return [
         Route("/v2/accounts/{id}/test", told(desk.tried), methods=["POST"]),
         Route("/v2/accounts/{id}/quota", told(desk.quota), methods=["GET"]),
@@ -34,8 +36,9 @@ def routes(gateway: Gateway) -> list[Route]:
 
 
 class _CheckDesk:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, quotas: Quotas) -> None:
         self._gateway = gateway
+        self._quotas = quotas
 
     async def tried(self, request: Request) -> JSONResponse:
         """A refusal that the account caused is a 400, the service's fault a 502."""
@@ -73,19 +76,20 @@ class _CheckDesk:
         )
 
     async def quota(self, request: Request) -> JSONResponse:
-        known = await self._gateway.quota(request.path_params["id"])
+        known = await self._quotas.of(request.path_params["id"])
         return JSONResponse(_quota_answer(known))
 
 
 def _quota_answer(known: Known) -> dict[str, Any]:
-    """The first allowance stands in front, since there is rarely more than one."""
-    quota = known.quota
+    """The allowance that chats are taken from stands in front."""
+    quota, now = known.quota, time.time()
     rows = [_allowance_answer(allowance) for allowance in quota.allowances]
     return {
         "plan": quota.plan,
         "plan_type": quota.plan_type,
         "overage_allowed": quota.overage_allowed,
-        **(rows[0] if rows else _allowance_answer(Allowance("", 0, 0))),
+        **_allowance_answer(quota.main or Allowance("", 0, 0)),
+        "exhausted": quota.exhausted(now),
         "allowances": rows,
         "age_seconds": round(known.age, 1),
         "stale": known.failure is not None,
@@ -94,4 +98,7 @@ def _quota_answer(known: Known) -> dict[str, Any]:
 
 
 def _allowance_answer(allowance: Allowance) -> dict[str, Any]:
-    return {**msgspec.to_builtins(allowance), "resets_at": iso(allowance.resets_at)}
+    told = {**msgspec.to_builtins(allowance), "resets_at": iso(allowance.resets_at)}
+    told["trial"] = grant_answer(allowance.trial)
+    told["bonuses"] = [grant_answer(bonus) for bonus in allowance.bonuses]
+    return told

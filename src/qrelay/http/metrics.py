@@ -26,6 +26,7 @@ from qrelay.http.doors import Doors
 from qrelay.http.management import refusal
 from qrelay.http.traffic import BOUNDS, Histogram, Kind, Traffic
 from qrelay.records.journal import Journal
+from qrelay.upstream.quota import kept
 
 
 def routes(
@@ -88,6 +89,7 @@ class _Counted(Collector):
             value=self._journal.dropped,
         )
         yield self._accounts()
+        yield self._quotas()
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
@@ -98,6 +100,16 @@ class _Counted(Collector):
             for state in get_args(AccountState):
                 states.add_metric((account.id[:8], state), float(account.state == state))
         return states
+
+    def _quotas(self) -> Metric:
+        used = GaugeMetricFamily(
+            "qrelay_account_quota_used_ratio", "How much of its plan's credits is used, of 1.", labels=("account",)
+        )
+        for account in self._store.accounts():
+            quota = kept(account.quota)
+            if quota is not None and quota.main is not None and quota.main.limit > 0:
+                used.add_metric((account.id[:8],), quota.main.used / quota.main.limit)
+        return used
 
 
 def _by_outcome(name: str, told: str, counted: Mapping[str, int]) -> Metric:

@@ -24,6 +24,7 @@ from qrelay.accounts.store import AccountStore
 from qrelay.database import HEAD, Database
 from qrelay.database.watch import LISTENING
 from qrelay.errors import RelayError
+from qrelay.http.account_bodies import quota_answer
 from qrelay.http.management import told
 from qrelay.keys import Keys
 from qrelay.records import requests, usage
@@ -133,8 +134,18 @@ async def _replicas(connection: AsyncConnection) -> int:
     return max(1, await connection.scalar(_REPLICAS, {"listening": LISTENING}) or 0)
 
 
-def _credits(_accounts: Iterable[Account]) -> dict[str, Any]:
-    return {"used": None, "limit": None, "left": None, "resets_at": None, "stale": True}
+def _credits(accounts: Iterable[Account]) -> dict[str, Any]:
+    """Those of all enabled accounts together, as far as they are known; the reset is the next one of any."""
+    known = [shown for account in accounts if account.enabled and (shown := quota_answer(account, time.time()))]
+    if not known:
+        return {"used": None, "limit": None, "left": None, "resets_at": None, "stale": True}
+    return {
+        "used": sum(quota["used"] for quota in known),
+        "limit": sum(quota["limit"] for quota in known),
+        "left": sum(quota["left"] for quota in known),
+        "resets_at": min((quota["resets_at"] for quota in known if quota["resets_at"]), default=None),
+        "stale": any(quota["stale"] for quota in known),
+    }
 
 
 def _accounts_check(store: AccountStore) -> Check:

@@ -93,7 +93,7 @@ def _usage(service: Service, account: Account, asked: dict[str, Any]) -> dict[st
             "overageCapability": "OVERAGE_INCAPABLE" if free else "OVERAGE_CAPABLE",
             "subscriptionManagementTarget": "PURCHASE" if free else "MANAGE",
         },
-        "overageConfiguration": {"overageStatus": "DISABLED"},
+        "overageConfiguration": {"overageStatus": "ENABLED" if account.overages else "DISABLED"},
         "usageBreakdownList": [
             {
                 "resourceType": "CREDIT",
@@ -115,6 +115,13 @@ def _usage(service: Service, account: Account, asked: dict[str, Any]) -> dict[st
         ],
         "userInfo": {"userId": f"d-0000000000.{account.name}"},
     }
+    if account.trial_credits is not None:
+        answer["usageBreakdownList"][0]["freeTrialInfo"] = {
+            "freeTrialStatus": "ACTIVE",
+            "freeTrialExpiry": reset_at,
+            "currentUsage": 0,
+            "usageLimit": account.trial_credits,
+        }
     if str(asked.get("isEmailRequired")).lower() == "true":
         answer["userInfo"]["email"] = f"{account.name}@example.com"
     return answer

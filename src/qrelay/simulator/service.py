@@ -60,6 +60,7 @@ class Options(Struct, frozen=True, kw_only=True):
 class Account:
     """Somebody who can log in. `refusal` names a catalogue row that every chat request of theirs gets.
 
+    `trial_credits` is what a free trial gives on top of the plan, `overages` whether more may be used and is paid for.
     `more_profiles` are those they may use besides their own.
     """
 
@@ -70,6 +71,8 @@ class Account:
     more_profiles: tuple[str, ...] = ()
     refusal: str | None = None
     credits_used: float = 0.0
+    trial_credits: float | None = None
+    overages: bool = False
 
     @property
     def profiles(self) -> tuple[str, ...]:

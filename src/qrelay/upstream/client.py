@@ -155,12 +155,12 @@ class UpstreamClient:
 
     async def usage_limits(self, credential: Credential, endpoint: Endpoint) -> bytes:
         """GetUsageLimits (§8.2) as JSON text. Raises RelayError."""
-        query: dict[str, str | int] = {"origin": endpoint.origin}
+        query: dict[str, str | bool] = {"origin": endpoint.origin, "isEmailRequired": True}
         if endpoint.sends_profile_arn and credential.profile_arn:
             query["profileArn"] = credential.profile_arn
         operation = "GetUsageLimits"
         if endpoint.binding == "restjson":
-            url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query)}"
+            url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query | {'isEmailRequired': 'true'})}"
             asking = self._send("GET", url, self._headers(credential))
         else:
             body = msgspec.json.encode(query)

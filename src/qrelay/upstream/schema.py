@@ -225,6 +225,29 @@ class OverageConfiguration(Struct):
     overageStatus: str | None = None
 
 
+class FreeTrialInfo(Struct):
+    freeTrialStatus: str | None = None
+    freeTrialExpiry: float | None = None
+    currentUsage: float | None = None
+    currentUsageWithPrecision: float | None = None
+    usageLimit: float | None = None
+    usageLimitWithPrecision: float | None = None
+
+
+class Bonus(Struct):
+    bonusCode: str | None = None
+    displayName: str | None = None
+    status: str | None = None
+    currentUsage: float | None = None
+    usageLimit: float | None = None
+    expiresAt: float | None = None
+
+
+class UserInfo(Struct):
+    userId: str | None = None
+    email: str | None = None
+
+
 class UsageBreakdown(Struct):
     """One resource. A figure `WithPrecision` goes before the one without."""
 
@@ -238,9 +261,12 @@ class UsageBreakdown(Struct):
     usageLimitWithPrecision: float | None = None
     currentOverages: float | None = None
     currentOveragesWithPrecision: float | None = None
+    overageRate: float | None = None
     overageCharges: float | None = None
     currency: str | None = None
     nextDateReset: float | None = None
+    freeTrialInfo: FreeTrialInfo | None = None
+    bonuses: list[Bonus] | None = None
 
 
 class UsageLimits(Struct):
@@ -251,3 +277,4 @@ class UsageLimits(Struct):
     subscriptionInfo: Subscription | None = None
     overageConfiguration: OverageConfiguration | None = None
     usageBreakdownList: list[UsageBreakdown] | None = None
+    userInfo: UserInfo | None = None
