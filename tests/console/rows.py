@@ -1,6 +1,7 @@
 """Requests that have ended, put into the log of a gateway that runs: as many as wanted, without asking for them."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,13 @@ def ended(number: int, **more: Any) -> Ended:
 
 
 async def write(home: Path, *rows: Ended) -> None:
-    """Into the log and the usage figures of the gateway whose state is in `home`, as another replica would."""
+    """Into the log and the usage of the gateway whose state is in `home`, as another replica would; by rising `at`."""
     database = await open_database(f"sqlite:///{home}/qrelay.sqlite3", open_vault(home))
     try:
         journal = Journal(database, rows=20_000, days=400)
         for at in range(0, len(rows), 4000):
             for row in rows[at : at + 4000]:
+                journal.clock = partial(float, row.at)  # its usage counts for the hour it began in
                 journal.note(row)
             await journal.flush()
         await journal.close()

@@ -21,8 +21,11 @@ function formatter(Kind, options) {
 /** @param {number} value @param {Intl.NumberFormatOptions} [options] */
 export const number = (value, options) => formatter(Intl.NumberFormat, options).format(value);
 
-/** Credits and the like: at most two places, and none where there is nothing after the point. */
-export const amount = (value) => number(value, { maximumFractionDigits: 2 });
+/** Credits and the like: at most two places, and none where there is nothing after the point. A little is not nothing. */
+export function amount(value) {
+  const little = value > 0 && value < 0.01;
+  return little ? `< ${number(0.01)}` : number(value, { maximumFractionDigits: 2 });
+}
 
 /** @param {number} share 0 to 1 */
 export const percent = (share) => number(share, { style: "percent", maximumFractionDigits: 1 });
@@ -41,12 +44,13 @@ export function milliseconds(ms) {
 export const moment = (at) =>
   formatter(Intl.DateTimeFormat, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
 
-/** The time alone if it was today, else the date with it. */
+/** The time alone if it was today, else the date with it, and the year if it was another. */
 export function shortMoment(at) {
   const date = new Date(at);
-  const today = date.toDateString() === new Date().toDateString();
-  const how = today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" };
-  return formatter(Intl.DateTimeFormat, how).format(date);
+  const now = new Date();
+  const day = { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
+  if (date.toDateString() === now.toDateString()) return formatter(Intl.DateTimeFormat, { timeStyle: "medium" }).format(date);
+  return formatter(Intl.DateTimeFormat, date.getFullYear() === now.getFullYear() ? day : { ...day, year: "numeric" }).format(date);
 }
 
 const STEPS = [

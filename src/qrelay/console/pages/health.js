@@ -20,33 +20,38 @@ export default function Health() {
       ${data?.reasons.map(
         (reason) => html`
           <div key=${reason} class="callout warn">
-            <div><${StateDot} tone="warn">${t("health.notReady")}<//> <p class="text">${reason}</p></div>
+            <div><${StateDot} tone="warn">${t("health.notReady")}<//> <p class="text">${named("reason", reason)}</p></div>
             <a class="button" href=${hrefOf("accounts")}>${t("health.accounts")}</a>
           </div>
         `,
       )}
-      ${data && html`<${Checks} checks=${data.checks} />`}
+      ${data && html`<${Checks} checks=${data.checks} accounts=${overview.data?.accounts} />`}
       ${data && html`<${Versions} versions=${data.versions} overview=${overview.data} />`}
     <//>
   `;
 }
 
-const Checks = ({ checks }) => html`
+const Checks = ({ checks, accounts }) => html`
   <section>
     <h2>${t("health.checks")}</h2>
     <${Table} label=${t("health.checks")} rows=${checks} rowKey=${(check) => check.name}
       columns=${[
-        { key: "name", title: t("health.check"), show: ({ name }) => named(name) },
+        { key: "name", title: t("health.check"), show: ({ name }) => named("check", name) },
         { key: "ok", title: t("health.state"), show: ({ ok }) => html`<${StateDot} tone=${ok ? "ok" : "bad"}>${t(ok ? "health.ok" : "health.wrong")}<//>` },
-        { key: "detail", title: t("health.detail"), show: ({ detail }) => html`<span class="text">${detail ?? ""}</span>` },
+        { key: "detail", title: t("health.detail"), show: (check) => html`<span class="text">${detailOf(check, accounts)}</span>` },
       ]} />
   </section>
 `;
 
-/** The server's name for a check, in the page's words where there are some. */
-function named(name) {
-  const key = `health.check.${name.replaceAll(" ", "_")}`;
+/** What the server calls a check or a reason, in the page's words where there are some. */
+function named(kind, name) {
+  const key = `health.${kind}.${name.replaceAll(" ", "_")}`;
   return has(key) ? t(key) : name;
+}
+
+function detailOf({ name, ok, detail }, accounts) {
+  if (name === "accounts" && ok && accounts) return t("health.usable", { ready: accounts.ready, total: accounts.total });
+  return named("reason", detail ?? "");
 }
 
 function Versions({ versions, overview }) {
@@ -66,7 +71,7 @@ function Versions({ versions, overview }) {
       <div class="card">
         <dl class="facts">
           ${facts.map(([name, value]) => html`<dt key=${name}>${t(name)}</dt><dd key="${name}-is"><bdi>${value}</bdi></dd>`)}
-          ${told.map(([name, version]) => html`<dt key=${name}>${named(name)}</dt><dd key="${name}-is">${String(version)}</dd>`)}
+          ${told.map(([name, version]) => html`<dt key=${name}>${named("check", name)}</dt><dd key="${name}-is">${String(version)}</dd>`)}
         </dl>
       </div>
     </section>

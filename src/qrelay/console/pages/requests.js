@@ -51,7 +51,7 @@ export default function Requests() {
       <p class="news" role="status">
         ${held > 0 && html`<${Button} kind="quiet" act=${toTop}>${t("requests.news", { count: held })}<//>`}
       </p>
-      <div ref=${box} onScrollCapture=${scrolled}>
+      <div class="log" ref=${box} onScrollCapture=${scrolled}>
         ${rows.length > 0 &&
         html`<${Table} label=${t("page.requests")} columns=${shown} rows=${rows} rowKey=${(row) => row.id} open=${(row) => setId(row.id, { push: true })} />`}
       </div>
@@ -84,7 +84,7 @@ function Filters({ filters, rows, filtered }) {
     go(hrefOf("requests", kept), { replace: true });
   };
   return html`
-    <div class="filters" role="group" aria-label=${t("requests.filters")}>
+    <div class="filters narrow" role="group" aria-label=${t("requests.filters")}>
       ${FILTERS.map((name) => {
         const there = options[name];
         const known = there.some(([value]) => value === filters[name]);

@@ -79,7 +79,7 @@ function tableColumns(by) {
   const tokens = (key) => ({
     ...count(key),
     wide: true,
-    show: (row) => estimated(row[key], Boolean(row.estimated)),
+    show: (row) => estimated(row[key], Boolean(row.estimated && row[key])),
   });
   return [
     { key: "name", title: t(`usage.by.${by}`), show: (row) => html`<${Name} row=${row} by=${by} />` },

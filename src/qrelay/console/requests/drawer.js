@@ -30,7 +30,7 @@ function titleOf(row) {
 
 function Told({ row }) {
   return html`
-    <div><${Result} row=${row} />${row.error && html`<p class="text">${row.error}</p>`}</div>
+    <div tabindex="-1" autofocus><${Result} row=${row} />${row.error && html`<p class="text">${row.error}</p>`}</div>
     <${Timeline} timings=${row.timings} />
     ${row.attempts.length > 0 && html`<${Attempts} attempts=${row.attempts} />`}
     <${Facts} row=${row} />

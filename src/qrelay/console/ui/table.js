@@ -13,7 +13,8 @@ const LONG = 80;
 /**
  * @typedef {{key: string, title: string, show: (row: any) => any, number?: boolean, wide?: boolean,
  *   sort?: (row: any) => string | number}} Column
- *   `wide` columns are left out on small screens, where a row's drawer has the rest
+ *   `wide` columns are left out on small screens, where a row's drawer has the rest; how wide one is in a long table, a
+ *   style says of th[data-column=KEY]
  */
 
 /**
@@ -64,11 +65,11 @@ export function Table({ label, columns, rows, rowKey, open, openLabel, sort = ""
 
 function Head({ column, sort, setSort }) {
   const kind = `${column.number ? "n" : ""} ${column.wide ? "wide" : ""}`;
-  if (!column.sort || !setSort) return html`<th scope="col" class=${kind}>${column.title}</th>`;
+  if (!column.sort || !setSort) return html`<th scope="col" data-column=${column.key} class=${kind}>${column.title}</th>`;
   const down = sort === `-${column.key}`;
   const up = sort === column.key;
   return html`
-    <th scope="col" class=${kind} aria-sort=${up ? "ascending" : down ? "descending" : undefined}>
+    <th scope="col" data-column=${column.key} class=${kind} aria-sort=${up ? "ascending" : down ? "descending" : undefined}>
       <button type="button" class="sort" onClick=${() => setSort(up ? `-${column.key}` : column.key)}>
         ${column.title}<span aria-hidden="true">${up ? " ↑" : down ? " ↓" : ""}</span>
       </button>

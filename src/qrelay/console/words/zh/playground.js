@@ -5,7 +5,7 @@ export default {
   "playground.title.asking": "正在查询有哪些模型",
   "playground.title.none": "现在没有可用的模型",
   "playground.sub": "像程序那样，通过三种客户端 API 之一提问。内容不会保存，关闭标签页即消失。",
-  "playground.needsKey": "试验场需要客户端密钥",
+  "playground.needsKey": "操练场需要客户端密钥",
   "playground.needsKey.sub": "网关已设置密钥，因此向模型提问必须带上密钥。控制台的登录不能代替客户端密钥。",
   "playground.key": "客户端密钥",
   "playground.key.hint": "只保存在此标签页中，关闭后即消失。",

@@ -3,7 +3,7 @@
 export default {
   "page.overview": "概览",
   "page.accounts": "账号",
-  "page.playground": "试验场",
+  "page.playground": "操练场",
   "page.requests": "请求",
   "page.usage": "用量",
   "page.keys": "密钥",

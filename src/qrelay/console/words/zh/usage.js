@@ -34,5 +34,5 @@ export default {
   "usage.credits": "积分",
   "usage.nothing": "这段时间没有请求",
   "usage.nothing.sub": "模型回答之后，令牌数和积分会按小时累计。",
-  "usage.nothing.playground": "去试验场提问",
+  "usage.nothing.playground": "去操练场提问",
 };
