@@ -5,11 +5,11 @@ import asyncio
 import aiohttp
 import pytest
 
-from qrelay.accounts.account import AccountChanges
+from qrelay.accounts.account import AccountChanges, NewAccount
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.refresher import Refresher
 from qrelay.errors import ErrorCode, RelayError
-from tests.accounts.conftest import ENGINES, Process, Start
+from tests.accounts.conftest import ENGINES, ON_SQLITE, Process, Start
 from tests.accounts.stored import execute, lose_leases, refusing_writes
 from tests.accounts.token_server import TokenServer, refusal
 
@@ -373,3 +373,94 @@ async def test_stopping_finishes_the_refresh_under_way(start: Start, tokens: Tok
         asyncio.get_running_loop().call_later(0.05, tokens.hold.set)
     async with start() as process:
         assert process.store.get(account.id).refresh_token == "first+1"
+
+
+async def test_a_slow_account_does_not_hold_the_others_up(process: Process, tokens: TokenServer) -> None:
+    slow = await process.account(tokens.knows("slow"))
+    tokens.hold = asyncio.Event()
+    background = asyncio.create_task(process.refresher.keep_fresh(0.01, 600))
+    await tokens.asked()
+    hold, tokens.hold = tokens.hold, None
+    quick = await process.account(tokens.knows("quick"))
+    async with asyncio.timeout(20):
+        while process.store.get(quick.id).access_token is None:  # noqa: ASYNC110 -- a refresh ahead tells nobody
+            await asyncio.sleep(0.01)
+    assert process.store.get(slow.id).access_token is None
+    hold.set()
+    background.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await background
+
+
+async def test_while_the_endpoint_is_down_requests_hardly_ask_it(process: Process, tokens: TokenServer) -> None:
+    tokens.mode = "down"
+    account = await process.account(tokens.knows("first"))
+    errors: list[RelayError] = []
+    for _ in range(50):
+        with pytest.raises(RelayError) as raised:
+            await process.refresher.credential(account.id)
+        errors.append(raised.value)
+    assert {error.code for error in errors} == {ErrorCode.upstream_unreachable}
+    assert tokens.calls <= 5  # not 50: three at once, then one in five seconds
+    assert any(error.retry_after for error in errors)
+    assert process.store.get(account.id).state == "ready"
+    tokens.mode = "strict"
+    assert (await process.refresher.refresh(account.id)).state == "ready"  # by hand at once
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_token_before_is_tried_only_where_that_is_known_to_work(
+    process: Process, tokens: TokenServer, *, known: bool
+) -> None:
+    account = await process.account(tokens.knows("first"))
+    await process.refresher.credential(account.id)
+    tokens.mode = "grace"
+    tokens.current["first"] = "first"  # the service has never heard of what it answered
+    async with aiohttp.ClientSession() as session:
+        refresher = Refresher(process.store, TokenClient(session, token_endpoint=tokens.url), previous_tokens=known)
+        if known:
+            renewed = await refresher.refresh(account.id)
+            assert (renewed.state, renewed.refresh_token) == ("ready", f"first+{tokens.calls}")
+        else:
+            with pytest.raises(RelayError):
+                await refresher.refresh(account.id)
+            assert process.store.get(account.id).state == "needs_login"
+    assert tokens.calls == (3 if known else 2)
+
+
+async def test_what_a_service_says_with_a_nul_is_stored(process: Process, tokens: TokenServer) -> None:
+    account = await process.account("first")
+    tokens.refusal = refusal(400, "invalid_grant", "InvalidGrantException", "odd \0 words")
+    with pytest.raises(RelayError):
+        await process.refresher.credential(account.id)
+    assert (await process.store.reload(account.id)).state == "needs_login"
+
+
+async def test_a_new_log_in_of_the_same_user_revives_the_account(process: Process, tokens: TokenServer) -> None:
+    new = NewAccount(client_id="a", client_secret="s", refresh_token="dead", user_id="u")
+    account = await process.store.add(new)
+    process.store.succeeded(account.id)
+    with pytest.raises(RelayError):
+        await process.refresher.credential(account.id)
+    alive = NewAccount(client_id="b", client_secret="s", refresh_token=tokens.knows("alive"), user_id="u")
+    again = await process.store.add(alive)
+    assert (again.id, again.state, again.success_count) == (account.id, "ready", 1)
+    assert (await process.refresher.credential(account.id)).access_token.startswith("access-of-alive")
+
+
+@ON_SQLITE
+async def test_a_full_disk_refuses_before_the_token_call(process: Process, tokens: TokenServer) -> None:
+    account = await process.account(tokens.knows("first"))
+    await pragma(process, "max_page_count = 1")  # no more than there are
+    with pytest.raises(RelayError) as raised:
+        await process.refresher.credential(account.id)
+    assert raised.value.code is ErrorCode.store_failed
+    assert tokens.calls == 0
+    await pragma(process, "max_page_count = 1000000")
+    assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+
+
+async def pragma(process: Process, words: str) -> None:
+    """On the connection that the process itself uses; there is one."""
+    async with process.store._ledger.database.engine.connect() as connection:  # pyright: ignore[reportPrivateUsage] - its very own
+        await connection.exec_driver_sql(f"PRAGMA {words}")

@@ -157,7 +157,7 @@ class Safekeeping:
                     accounts.c.generation == account.generation,
                     accounts.c.lease_owner == owner,
                 )
-                .values(values)
+                .values(self._ledger.rows.cells(account.id, values))
             )
         return await self._ledger.reload(account.id)
 
