@@ -1,5 +1,5 @@
-"""Writes docs/reference from the code it describes: settings, errors, endpoints, command line. `--check` writes nothing
-and exits with 1 when a page is not what the code says (tests/house runs that).
+"""Writes docs/reference from the code it describes: settings, errors, endpoints, failures, commands. `--check` writes
+nothing and exits with 1 when a page is not what the code says (tests/house runs that).
 """
 
 import sys
@@ -12,11 +12,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from typer.cli import get_docs_for_click
 
+from qrelay.accounts.consequences import CONSEQUENCES
 from qrelay.cli.main import app
 from qrelay.errors import CATALOGUE
 from qrelay.reach import ELSEWHERE
 from qrelay.settings import PREFIX, Settings, names
 from qrelay.upstream.endpoints import HOSTS, ORDER, REGIONS
+from qrelay.upstream.errors import ROWS
 
 REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Written by docs/generate.py (`make docs`); change the code instead. -->"
@@ -27,6 +29,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "errors.md": errors_page(),
         "endpoints.md": endpoints_page(),
+        "failures.md": failures_page(),
         "cli.md": cli_page(),
     }
 
@@ -112,6 +115,55 @@ columns ([settings](settings.md)).
 
 def _names(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def failures_page() -> str:
+    head = f"""# What the service says, and what follows
+{MADE}
+
+An answer of the service is read from above: the first row decides in which one of the words is the exception's type or
+`reason`, or is part of its message, or the status is the answer's. Any other status (500 for one) is `upstream_failed`.
+What could not be asked at all, or was cut, is in the rows without words.
+
+- *Another account*: whether another one is tried, and up to how many calls one request may make. It is only done before
+  the first event, within one time-out (`QRELAY_FIRST_EVENT_TIMEOUT_SECONDS`), and never twice with the same account,
+  but once with a new token if the old one is refused.
+- *Rests*: what isn't asked any more, for how long. It is stored: a restart doesn't forget it, and replicas see it.
+- *Counts*: towards `QRELAY_MAX_ERROR_COUNT`. *Budget*: another try is taken from the budget, which is a fifth of all
+  requests and ten a second.
+
+While every account rests from a limit, a request is answered 429 at once, with the earliest `retry-after`; while every
+account's circuit is open, one request a second is tried and the others are answered 503.
+
+| What it says | Status | Error code | Another account | Rests | How long | Counts | Budget |
+|---|---|---|---|---|---|---|---|
+"""
+    said = [
+        (row.code, (*row.types, *row.reasons, *(f"… {phrase} …" for phrase in row.phrases)), row.statuses)
+        for row in ROWS
+    ]
+    told = {row.code for row in ROWS}
+    unsaid = [(code, (), ()) for code, outcome in CONSEQUENCES.items() if code not in told and outcome.another]
+    rows: list[str] = []
+    for code, words, statuses in [*said, *unsaid]:
+        outcome = CONSEQUENCES[code]
+        cells = (
+            ", ".join(f"`{word}`" for word in words),
+            ", ".join(map(str, statuses)),
+            f"[`{code}`](errors.md)",
+            f"yes, {outcome.most_calls} calls" if outcome.another else "no",
+            {"account": "the account", "model": "the account for this model", None: "nothing"}[outcome.scope],
+            "" if outcome.scope is None else outcome.rest,
+            "yes" if outcome.counted else "no",
+            "yes" if outcome.transient else "no",
+        )
+        rows.append(f"| {' | '.join(cells)} |\n")
+    note = """
+`CONVERSATION_LIMIT_EXCEEDED` is an exception: it is told as the others of its row are, but has no consequence, since no
+date ends it. All codes that are not here are the request's, the client's or the gateway's own fault: nobody else is
+tried, and nothing rests.
+"""
+    return head + "".join(rows) + note
 
 
 def cli_page() -> str:

@@ -8,15 +8,19 @@ a byte reaches the client.
 
 import asyncio
 import random
+import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import NamedTuple
 
 import structlog
+from msgspec import Struct, field
 
-from qrelay.accounts.pool import Lease, Pool
+from qrelay.accounts.consequences import MOST_CALLS, consequence
+from qrelay.accounts.pool import ANYTHING, Lease, Pool, Wanted
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
@@ -24,6 +28,7 @@ from qrelay.limits import Limiter
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.reply import Flow, Reply, Served
+from qrelay.retry_budget import RetryBudget
 from qrelay.tokens import count_conversation, count_text
 from qrelay.trace import Trace
 from qrelay.upstream.catalog import Catalog
@@ -37,22 +42,24 @@ from qrelay.upstream.signatures import Signatures
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-MOST_CALLS = 3
-"""Upstream calls for one request, at most."""
+_UNREACHABLE_SECONDS = 9.0
+"""After so long without a connection nobody else is tried: when nothing listens, that is said within 15 s."""
+_UNREACHABLE = frozenset({ErrorCode.upstream_unreachable, ErrorCode.upstream_timeout})
 
-ANOTHER_ACCOUNT = frozenset(
-    {
-        ErrorCode.account_expired,
-        ErrorCode.account_suspended,
-        ErrorCode.account_forbidden,
-        ErrorCode.account_throttled,
-        ErrorCode.feature_blocked,
-        ErrorCode.quota_exhausted,
-        ErrorCode.upstream_failed,
-        ErrorCode.upstream_overloaded,
-    }
-)
-"""Failures that another account may not have."""
+
+class _RestsNow(Exception):  # noqa: N818 - not a failure: no call was made
+    """The account that was chosen may not be asked for this model any more."""
+
+
+class _Asking(Struct):
+    """One request on its way. `failed` has what its accounts said; None: it was not asked after all."""
+
+    conversation: Conversation
+    wanted: Wanted
+    trace: Trace
+    deadline: float | None = None
+    """The loop's time by which there must be a first event, whoever gives it; set when the first account is there."""
+    failed: dict[str, RelayError | None] = field(default_factory=dict[str, RelayError | None])
 
 
 class Manners(NamedTuple):
@@ -84,27 +91,36 @@ class Gateway:
         self._quotas = quotas
         self.attempts: Counter[str] = Counter()
         """Upstream calls so far, by outcome: `ok`, or the code of what failed."""
+        self.failovers: Counter[str] = Counter()
+        """Requests that went on to another account, by the code of what failed."""
+        self._budget = RetryBudget(time.monotonic)
 
     async def converse(self, conversation: Conversation, trace: Trace) -> Reply:
         """Ask for a reply and wait for its first event; `trace` is told how. Raises RelayError if there is none.
 
         A token that just died is refreshed once; what another account may do better is tried on another, if there is
-        one; what the request itself did wrong is not tried again.
+        one and the budget for it isn't spent; what the request itself did wrong is not tried again. One time-out is for
+        all of it.
         """
-        failed: dict[str, RelayError] = {}
+        self._budget.earn()
+        loop = asyncio.get_running_loop()
+        wanted = Wanted(conversation.model, partial(self._catalog.id_at, conversation.model))
+        asking = _Asking(conversation, wanted, trace)
         while True:
-            lease = await self._lease(conversation, failed, trace)
+            lease = await self._lease(asking)
+            began = loop.time()
+            asking.deadline = asking.deadline or began + self._client.timeouts.first_event
             try:
-                return await self._serve(conversation, lease, trace, failed)
-            except RelayError as error:
-                if not self._reach.unfinished(lease.account_id, error):
-                    lease.failed(error)
-                if error.code is ErrorCode.quota_exhausted:
-                    self._quotas.soon(lease.account_id, error)
+                return await self._serve(asking, lease)
+            except _RestsNow:
+                asking.failed[lease.account_id] = None
                 lease.release()
-                if error.code not in ANOTHER_ACCOUNT or len(trace.attempts) >= MOST_CALLS:
-                    raise
-                failed[lease.account_id] = error
+            except RelayError as error:
+                await self._failed(lease, error)
+                late = error.code in _UNREACHABLE and loop.time() - began > _UNREACHABLE_SECONDS
+                if late or loop.time() >= asking.deadline or not self._goes_on(error, len(trace.attempts)):
+                    raise self._told(error, wanted) from None
+                asking.failed[lease.account_id] = error
             except BaseException:
                 lease.release()
                 raise
@@ -116,49 +132,72 @@ class Gateway:
             models = await self._catalog.models(lease.credential, self._reach.endpoint(lease.credential))
             cheapest = min(models, key=lambda model: model.rate_multiplier or 1.0)
             asked = Turn("user", (Text("Answer with the single word OK."),))
-            return await self._serve(Conversation(model=cheapest.id, turns=(asked,), max_tokens=16), lease, Trace())
+            conversation = Conversation(model=cheapest.id, turns=(asked,), max_tokens=16)
+            deadline = asyncio.get_running_loop().time() + self._client.timeouts.first_event
+            return await self._serve(_Asking(conversation, ANYTHING, Trace(), deadline), lease, alone=True)
         except RelayError as error:
-            lease.failed(error)
-            lease.release()
+            await self._failed(lease, error)
             raise
         except BaseException:
             lease.release()
             raise
 
-    async def _lease(self, conversation: Conversation, failed: Mapping[str, RelayError], trace: Trace) -> Lease:
+    async def _lease(self, asking: _Asking) -> Lease:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""
-        first = next(iter(failed.values()), None)
+        affinity, wanted, failed = _affinity(asking.conversation), asking.wanted, asking.failed
+        errors = [error for error in failed.values() if error is not None]
         try:
-            lease = await self._pool.lease(_affinity(conversation), avoid=failed, trace=trace)
+            async with asyncio.timeout_at(asking.deadline):
+                lease = await self._pool.lease(affinity, wanted, avoid=failed, trace=asking.trace)
+        except TimeoutError:
+            busy = RelayError(ErrorCode.account_throttled, "No other account had room in time.", retry_after=1)
+            raise self._told(errors[0], wanted) if errors else busy from None
         except RelayError as error:
-            raise first or error from None
-        if first is not None and lease.account_id in failed:
-            lease.release()
-            raise first
+            raise self._told(errors[0], wanted) if errors else error from None
+        if errors:
+            self.failovers[errors[-1].code] += 1
         return lease
 
-    async def _serve(
-        self, conversation: Conversation, lease: Lease, trace: Trace, failed: Mapping[str, RelayError] | None = None
-    ) -> Reply:
+    async def _failed(self, lease: Lease, error: RelayError) -> None:
+        """What an account's failure brings, before anybody is told of it; the account is given back.
+
+        While it has endpoints that have not been tried it isn't the account's own.
+        """
+        try:
+            if not self._reach.unfinished(lease.account_id, error):
+                await lease.failed(error)
+            if error.code is ErrorCode.quota_exhausted:
+                self._quotas.soon(lease.account_id, error)
+        finally:
+            lease.release()
+
+    def _goes_on(self, error: RelayError, calls: int) -> bool:
+        """Whether another account may be asked after so many calls. What that costs is taken from the budget."""
+        outcome = consequence(error)
+        return outcome.another and calls < outcome.most_calls and (not outcome.transient or self._budget.spend())
+
+    def _told(self, error: RelayError, wanted: Wanted) -> RelayError:
+        """What the service says. A limit is told with the time when the first account is free again, not this one."""
+        if error.code is ErrorCode.account_throttled:
+            error.retry_after = self._pool.wait_seconds(wanted)
+        return error
+
+    async def _serve(self, asking: _Asking, lease: Lease, *, alone: bool = False) -> Reply:
         """One account's tries, each a call; where they go is `reach`'s. A call is left for another account where
-        there is one that has not failed; `failed` None: none is to serve.
+        there is one that has not failed, unless this one is to serve `alone`.
         """
         search = self._reach.search(lease)
         while True:
             try:
-                reply = await self._attempt(conversation, lease, search.endpoint, trace)
+                reply = await self._attempt(asking, lease, search.endpoint)
             except RelayError as error:
-                left = MOST_CALLS - len(trace.attempts)
-                if left and failed is not None and self._others(lease, failed):
+                left = MOST_CALLS - len(asking.trace.attempts)
+                if left and not alone and self._pool.has_others(asking.wanted, {*asking.failed, lease.account_id}):
                     left -= 1
-                await search.go_on(error, left, trace)
+                await search.go_on(error, left, asking.trace)
             else:
                 search.worked()
                 return reply
-
-    def _others(self, lease: Lease, failed: Mapping[str, RelayError]) -> bool:
-        ready = (account.id for account in self._pool.store.accounts() if account.state == "ready")
-        return any(id_ != lease.account_id and id_ not in failed for id_ in ready)
 
     async def models(self) -> Sequence[Model]:
         """The models of an account that could serve now, and other names for them; without one, what is known."""
@@ -170,9 +209,12 @@ class Gateway:
             models = await self._catalog.models(lease.credential, self._reach.endpoint(lease.credential))
         return self._catalog.listed(models)
 
-    async def _attempt(self, conversation: Conversation, lease: Lease, endpoint: Endpoint, trace: Trace) -> Reply:
+    async def _attempt(self, asking: _Asking, lease: Lease, endpoint: Endpoint) -> Reply:
+        conversation, trace = asking.conversation, asking.trace
         credential = lease.credential
         model = await self._catalog.model(conversation.model, credential, endpoint)
+        if lease.asks_for(model.id) is not None:
+            raise _RestsNow
         payload = self._payload(conversation, credential, endpoint, model)
         reader = ReplyReader(
             Estimate(lambda: count_conversation(conversation), count_text, model.window),
@@ -184,7 +226,7 @@ class Gateway:
         trace.attempt(lease.account_id, lease.label, endpoint.name)
         flow: Flow | None = None
         try:
-            async with asyncio.timeout(first_event):
+            async with asyncio.timeout_at(asking.deadline):
                 answer = await self._client.converse(credential, endpoint, payload.body, trace)
                 flow = Flow(answer, reader, Limiter(conversation, count_text), len(payload.body))
                 head = await flow.next()
@@ -206,6 +248,7 @@ class Gateway:
                 raise await _with_sizes(error, conversation, model) from None
             trace.ended("cancelled")
             raise
+        lease.answered()
         trace.ended("ok")
         self.attempts["ok"] += 1
         served = Served(model.id, payload.ignored, payload.adjustments, answer.request_id)

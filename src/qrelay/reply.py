@@ -96,9 +96,11 @@ class Reply:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, RelayError):
-            self._lease.failed(error)
-        elif self._flow.ended:
-            self._lease.succeeded()
         self._flow.close()
-        self._lease.release()
+        try:
+            if isinstance(error, RelayError):
+                await self._lease.failed(error)
+            elif self._flow.ended:
+                self._lease.succeeded()
+        finally:
+            self._lease.release()

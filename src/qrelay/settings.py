@@ -286,6 +286,10 @@ class Settings(BaseSettings):
     """How long somebody has to approve a log-in, and how long a claim of it waits."""
     max_error_count: Annotated[int, Also("MAX_ERROR_COUNT"), Field(ge=1)] = 100
     """After how many failures without a success between them an account is disabled."""
+    account_concurrency: Annotated[int, Field(ge=0)] = 0
+    """How many requests an account has at once in this process; 0 is any number. The others wait for room."""
+    queue_seconds: Seconds = 30
+    """How long a request waits for an account with room, before it is told to come again (429)."""
 
     # What clients see
     ping_seconds: Seconds = 15

@@ -27,7 +27,10 @@ CURL = {"label": "mine", "clientId": "client-1", "clientSecret": SECRET, "refres
 async def web(process: Process) -> AsyncGenerator[httpx.AsyncClient]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        Starlette(routes=routes(process.store, process.refresher)), log_config=None, lifespan="off", ws="none"
+        Starlette(routes=routes(process.store, process.refresher, process.pool)),
+        log_config=None,
+        lifespan="off",
+        ws="none",
     )
     server = uvicorn.Server(config)
     async with anyio.create_task_group() as group:

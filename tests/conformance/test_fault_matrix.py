@@ -123,6 +123,8 @@ def line(fault: str, request: pytest.FixtureRequest) -> Line:
     line: Line = request.getfixturevalue("deserted" if fault == "closed_port" else "faulty")
     line.faults.scripts[:] = [FAULTS.get(fault, [])]
     line.faults.exchanges.clear()
+    for account in line.http.get("/v2/accounts").json():  # to enable it by hand ends what it rests from
+        line.http.patch(f"/v2/accounts/{account['id']}", json={"enabled": True})
     return line
 
 

@@ -40,6 +40,11 @@ REFUSALS = {
     "kms_disabled": (400, "invalid_request_error", 400, "upstream_rejected", False),
 }
 
+CALLS = {"bearer_invalid": 4, "throttled": 1, "suspended": 1, "daily_limit": 1} | dict.fromkeys(
+    ("monthly_402", "monthly_429", "monthly_400"), 1
+)
+"""Upstream calls for two requests in a row: a dead token is tried again, an account that rests isn't asked."""
+
 AFTER_THE_FIRST_EVENT = [
     "exception_error",
     "exception_throttling",
@@ -72,7 +77,7 @@ async def test_a_refusal_keeps_its_meaning(relay: Bench, refusal: str, stream: b
     assert answer.headers["x-should-retry"] == ("true" if again else "false")
     answer = await relay.chat(stream=stream)
     assert (answer.status_code, answer.json()["error"]["code"]) == (chat_status, code)
-    assert len(relay.sim.chats) == (4 if refusal == "bearer_invalid" else 2)  # only a dead token is tried again
+    assert len(relay.sim.chats) == CALLS.get(refusal, 2)
 
 
 async def test_a_prompt_too_long_is_told_in_the_words_clients_match(relay: Bench) -> None:

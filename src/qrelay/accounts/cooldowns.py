@@ -41,7 +41,7 @@ class CoolDowns:
         self.known_reset: Callable[[str], float | None] = lambda _: None
         """When an account's quota begins anew, where that is known: epoch seconds."""
         self.releases = 0
-        """Counts what ended before its time: whoever found nobody may ask again."""
+        """Counts what ended before its time, or might: whoever found nobody may look again."""
         self._table = CoolDownTable(database)
         self._watch = database.watch
         self._clock = database.clock
@@ -118,6 +118,7 @@ class CoolDowns:
         outcome = consequence(error)
         key = (account_id, model if outcome.scope == "model" else ANY_MODEL)
         now = self._clock()
+        said = error.retry_after is not None or outcome.rest is Rest.reset
         found = self._held.get(account_id, {}).get(key[1])
         again = found is not None and found.is_limit is (outcome.rest in LIMITS)
         strikes = found.strikes + (found.until <= now) if found is not None and again else 1
@@ -135,8 +136,10 @@ class CoolDowns:
             case Rest.nothing | Rest.taken_out:
                 return
         entry = CoolDown(*key, until, error.code, error.message[:_LONGEST_REASON], strikes, now)
-        if found is None or found.until <= now or (until > found.until and (entry.is_limit or not found.is_limit)):
+        if found is None or found.until <= now:
             self._hold(entry)
+        elif entry.is_limit and entry.until > found.until and (said or not found.is_limit):
+            self._hold(entry)  # it was said, and later than what was said before; a guess is made once
         await self._table.written()
 
     async def exhausted(self, account_id: str, until: float, reason: str) -> None:
@@ -175,6 +178,7 @@ class CoolDowns:
         for key, entry in there.items():
             if self._unchanged(key, before) and _differ(before.get(key), entry):
                 self._keep(entry)
+                self.releases += 1  # it may end earlier than what was held
         for key, entry in before.items():
             if entry.until > now and key not in there and self._unchanged(key, before):
                 self._remove(entry)

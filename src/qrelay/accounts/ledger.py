@@ -38,6 +38,8 @@ class Ledger:
         self._revisions: dict[str, int] = {}
         self._tallies: dict[str, Tally] = {}
         self._movements: dict[str, asyncio.Event] = {}
+        self.changes = 0
+        """Counts what changes who there is and who may serve; not what is only counted, and no tokens."""
 
     @asynccontextmanager
     async def arranging(self) -> AsyncGenerator[AsyncConnection]:
@@ -57,6 +59,10 @@ class Ledger:
             return self._live[account_id]
         except KeyError:
             raise unknown(account_id) from None
+
+    def find(self, account_id: str) -> Account | None:
+        """One of them, if it is there. No SQL."""
+        return self._live.get(account_id)
 
     async def reload(self, account_id: str) -> Account:
         """One of them as the database has it now: another process may have changed it."""
@@ -103,7 +109,7 @@ class Ledger:
             account = replace(account, **{name: getattr(held, name) for name in _TOKEN_FIELDS})
         if account.id in self._tallies:
             account = self._tallies[account.id].onto(account)
-        self._live[account.id] = account
+        self.show(account)
         if held is None or held.generation != account.generation:
             self._moved_on(account.id)
         return account
@@ -124,7 +130,10 @@ class Ledger:
             movement.set()
 
     def show(self, account: Account) -> Account:
-        """Show an account as it will be stored: newer than its row for a while."""
+        """Show an account as it is stored, or will be: it may be newer than its row for a while."""
+        held = self._live.get(account.id)
+        if held is None or (held.state, held.is_active) != (account.state, account.is_active):
+            self.changes += 1
         self._live[account.id] = account
         return account
 
@@ -145,7 +154,7 @@ class Ledger:
         account = self._live.get(account_id)
         if account is not None:
             self._tallies[account_id] = self._tallies.get(account_id, Tally()).then(tally)
-            self._live[account_id] = tally.onto(account)
+            self.show(tally.onto(account))
 
     async def flush(self) -> None:
         """Store what was counted. Nothing is forgotten when it fails."""

@@ -1,46 +1,64 @@
-"""Which account serves a request, and how that went. Not the call, not the retrying: those are the gateway's."""
+"""Accounts lent out to requests, and how that went. Not the call, not the retrying: those are the gateway's.
 
-import hashlib
+lease ─→ whose turn (strategies) among those who may serve (roll) and have room
+      ─→ nobody has room: wait (line)      nobody may serve: one probe a second, or what keeps them away
+      ─→ a credential that is good now (refresher) ─→ Lease ─→ answered | failed (cooldowns) ─→ release
+"""
+
+import asyncio
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeAlias, assert_never
+from typing import Final, NamedTuple, Self
 
 from qrelay.accounts.account import Account
+from qrelay.accounts.consequences import Rest, consequence, whole_seconds
+from qrelay.accounts.cooldown_table import CoolDown, Key
+from qrelay.accounts.cooldowns import ModelOf
+from qrelay.accounts.line import Line
 from qrelay.accounts.refresher import Refresher
+from qrelay.accounts.roll import Roll
 from qrelay.accounts.store import AccountStore
+from qrelay.accounts.strategies import Strategy, Turns
 from qrelay.credential import Credential
-from qrelay.errors import ErrorCode, RelayError
+from qrelay.errors import RelayError
 from qrelay.trace import Trace
 
-Strategy: TypeAlias = Literal["sticky", "least_busy", "random", "active"]
-
-AGAINST_THE_ACCOUNT: Final = frozenset(
-    {
-        ErrorCode.account_expired,
-        ErrorCode.account_suspended,
-        ErrorCode.account_forbidden,
-        ErrorCode.account_throttled,
-        ErrorCode.feature_blocked,
-        ErrorCode.quota_exhausted,
-        ErrorCode.upstream_failed,
-        ErrorCode.upstream_overloaded,
-        ErrorCode.upstream_protocol,
-    }
-)
-"""Failures that count towards the most errors in a row. Not what the request itself did wrong, and not a network that
-is down, which would switch every account off."""
-
 _MOST_TRIES: Final = 3
+_PROBE_SECONDS: Final = 1.0
+_LOOK_AGAIN_SECONDS: Final = 0.25
+"""How often those who wait are looked at by themselves: a cool-down may have ended."""
+
+
+class Wanted(NamedTuple):
+    """A model as a client names it, and what it is called at each account."""
+
+    name: str = ""
+    at: ModelOf = lambda _: ""
+
+
+ANYTHING: Final = Wanted()
+"""No model in particular: only what covers all models keeps an account away."""
+
+
+class _Place(NamedTuple):
+    """An account with room that was taken for a request. `forced`: it goes through a circuit that is open."""
+
+    account_id: str
+    model: str
+    probe: tuple[Key, ...]
+    forced: bool = False
 
 
 class Lease:
     """An account on loan for one request: a context manager, so that it is given back however the request ends."""
 
-    def __init__(self, pool: "Pool", account: Account, credential: Credential) -> None:
+    def __init__(self, pool: "Pool", account: Account, credential: Credential, place: _Place) -> None:
         self._pool = pool
+        self._place = place
         self._held = True
+        self._began = pool.store.clock()
         self.account_id = account.id
         self.label = account.name
         self.credential = credential
@@ -51,20 +69,47 @@ class Lease:
             self.credential = await self._pool.refresher.renew(self.credential)
         return self.credential
 
+    def asks_for(self, model: str) -> CoolDown | None:
+        """The model is known for certain now: what has come to keep the account from being asked for it, if anything.
+
+        Time has passed since the account was chosen, and by the name alone it may have been taken for another model.
+        """
+        cooldowns, place = self._pool.store.cooldowns, self._place
+        cooldowns.probed(place.probe)
+        self._place = place._replace(model=model, probe=())
+        if not place.forced:
+            blocking = cooldowns.blocking(self.account_id, lambda _: model, self._pool.store.clock())
+            if blocking is not None:
+                return blocking
+        self._place = self._place._replace(probe=cooldowns.probe(self.account_id, model))
+        return None
+
+    def answered(self) -> None:
+        """The service has begun to answer: the account works."""
+        cooldowns = self._pool.store.cooldowns
+        cooldowns.probed(self._place.probe)
+        self._place = self._place._replace(probe=())
+        cooldowns.answered(self.account_id, self._place.model, self._began)
+
     def succeeded(self) -> None:
         """The service has answered this request to its end."""
         self._pool.store.succeeded(self.account_id)
 
-    def failed(self, error: RelayError) -> None:
-        """It has not. Counted where the account may be at fault."""
-        if error.code in AGAINST_THE_ACCOUNT:
+    async def failed(self, error: RelayError) -> None:
+        """It has not. When this returns, what follows for the account is stored, or known not to be for now."""
+        outcome = consequence(error)
+        if outcome.counted:
             self._pool.store.failed(self.account_id, error.message, most_errors=self._pool.max_error_count)
+        if outcome.rest is Rest.taken_out:
+            await self._pool.store.suspend(self.account_id, error.message)
+        else:
+            await self._pool.store.cooldowns.failed(self.account_id, self._place.model, error)
 
     def release(self) -> None:
         """Give it back; a second time does nothing."""
         if self._held:
             self._held = False
-            self._pool.given_back(self.account_id)
+            self._pool.given_back(self._place)
 
     def __enter__(self) -> Self:
         return self
@@ -76,12 +121,9 @@ class Lease:
 
 
 class Pool:
-    """Lends accounts out, by its strategy:
+    """Lends accounts out, by its strategy (`strategies`).
 
-    sticky      a session stays with its account for as long as the same accounts are ready
-    least_busy  the one with the fewest requests now
-    random      any (q2api's)
-    active      the active one, else the first, and no other (amq2api's)
+    `concurrency` requests have an account at once, 0 is any number; those without a place wait `queue_seconds`.
     """
 
     def __init__(
@@ -91,111 +133,162 @@ class Pool:
         *,
         strategy: Strategy = "sticky",
         max_error_count: int = 100,
+        concurrency: int = 0,
+        queue_seconds: float = 30.0,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.store = store
         self.refresher = refresher
         self.max_error_count = max_error_count
-        self._strategy: Strategy = strategy
+        self.roll = Roll(store, only_active=strategy == "active")
+        self._turns = Turns(strategy, chance)
+        self._seated = -1
+        self._concurrency = concurrency
+        self._queue_seconds = queue_seconds
+        self._chance = chance
         self._clock = store.clock
         self._in_flight: Counter[str] = Counter()
+        self._probed_at = -_PROBE_SECONDS
+        self._line: Line[_Place] = Line(self.given_back)
+        self._looking: asyncio.TimerHandle | None = None
 
-    async def lease(self, session: str, *, avoid: Collection[str] = (), trace: Trace | None = None) -> Lease:
-        """An account for a request of this session, with a credential that is good now.
+    async def lease(
+        self, session: str, wanted: Wanted = ANYTHING, *, avoid: Collection[str] = (), trace: Trace | None = None
+    ) -> Lease:
+        """An account for a request of this session, with a credential that is good now. Never one of `avoid`.
 
-        `avoid` names accounts that failed this request already: they are taken only where there is no other.
-        Raises RelayError: no_account when none is enabled, what keeps all the enabled ones away (account_expired,
-        account_suspended, account_throttled), else what refreshing the first choice gave.
+        Raises RelayError: no_account when none is enabled; what keeps all of them away: account_expired,
+        account_suspended, account_throttled (with the earliest `retry_after`), quota_exhausted, upstream_overloaded;
+        account_throttled when none had room in time; else what refreshing the first choice gave.
         """
-        candidates = self._candidates(session, avoid)
+        trace = trace or Trace()
+        passed = set(avoid)
         refusal: RelayError | None = None
-        for account in candidates[:_MOST_TRIES]:
+        for _ in range(_MOST_TRIES):
             try:
-                return await self._lend(account, trace)
+                place = self._now(session, wanted, passed) or await self._later(session, wanted, passed, trace)
             except RelayError as error:
+                raise refusal or error from None
+            try:
+                with trace.timing("refresh_ms"):
+                    credential = await self.refresher.credential(place.account_id)
+                return Lease(self, self.store.get(place.account_id), credential, place)
+            except RelayError as error:
+                self.given_back(place)
                 refusal = refusal or error
-        raise refusal or self._nobody()
+                passed.add(place.account_id)
+            except BaseException:
+                self.given_back(place)
+                raise
+        raise refusal or self.roll.nobody(wanted.name, wanted.at, avoid)
 
     async def lease_of(self, account_id: str) -> Lease:
         """One account whatever its state, to see whether it works. Raises as `lease` and `store.get` do."""
-        return await self._lend(self.store.get(account_id))
+        account = self.store.get(account_id)
+        credential = await self.refresher.credential(account_id)
+        self._in_flight[account_id] += 1
+        return Lease(self, account, credential, _Place(account_id, "", (), forced=True))
 
-    async def _lend(self, account: Account, trace: Trace | None = None) -> Lease:
-        with (trace or Trace()).timing("refresh_ms"):
-            credential = await self.refresher.credential(account.id)
-        self._in_flight[account.id] += 1
-        return Lease(self, account, credential)
+    @property
+    def queued(self) -> int:
+        """How many requests wait for room now."""
+        return len(self._line)
 
     def in_flight(self, account_id: str) -> int:
         """How many requests have this account now."""
         return self._in_flight[account_id]
 
-    def given_back(self, account_id: str) -> None:
-        """What `Lease.release` tells."""
-        self._in_flight[account_id] -= 1
-        if self._in_flight[account_id] <= 0:
-            del self._in_flight[account_id]
-
-    def _candidates(self, session: str, avoid: Collection[str]) -> list[Account]:
-        """Who may serve, best first; an account that needs a log-in serves until its access token ends."""
+    def has_others(self, wanted: Wanted, failed: Collection[str]) -> bool:
+        """Whether somebody else may serve this model."""
         now = self._clock()
-        ready = [
-            (account.state != "ready", account.id in avoid, self._turn(session, account), account)
-            for account in self._chosen()
-            if account.state == "ready" or (account.state == "needs_login" and account.lives(now))
-        ]
-        return [account for *_, account in sorted(ready, key=lambda row: row[:3])]
+        usable = self.roll.survey(wanted.name, wanted.at).usable
+        return any(id_ not in failed and self.roll.may_serve(id_, wanted.at, now) for id_ in usable)
 
-    def _chosen(self) -> list[Account]:
-        """Those that the strategy lets serve at all."""
-        accounts = self.store.accounts()
-        if self._strategy != "active":
-            return accounts
-        return [account for account in accounts if account.is_active][:1] or accounts[:1]
+    def wait_seconds(self, wanted: Wanted) -> float:
+        """In how many whole seconds a request for this model has a chance again."""
+        now = self._clock()
+        survey = self.roll.survey(wanted.name, wanted.at)
+        if not any(self.roll.may_serve(id_, wanted.at, now) for id_ in survey.usable):
+            survey = self.roll.survey(wanted.name, wanted.at, anew=True)
+        return 1.0 if survey.usable else whole_seconds(survey.earliest - now)
 
-    def _turn(self, session: str, account: Account) -> Any:
-        """Who is lower goes first."""
-        match self._strategy:
-            case "sticky":
-                return _rank(session, account.id)
-            case "least_busy":
-                return self._in_flight[account.id], random.random()  # noqa: S311 - spreads load, hides nothing
-            case "random":
-                return random.random()  # noqa: S311 - as above
-            case "active":
-                return 0
-            case _:
-                assert_never(self._strategy)
+    def given_back(self, place: _Place) -> None:
+        """What `Lease.release` tells. Whoever waits for room may have it now."""
+        self.store.cooldowns.probed(place.probe)
+        self._in_flight[place.account_id] -= 1
+        if self._in_flight[place.account_id] <= 0:
+            del self._in_flight[place.account_id]
+        self._line.serve()
 
-    def _nobody(self) -> RelayError:
-        enabled = [account for account in self._chosen() if account.enabled]
-        states = {account.state for account in enabled}
-        if "cooling" in states:
-            return RelayError(ErrorCode.account_throttled, "Every account is waiting for its limit to pass.")
-        if "needs_login" in states:
-            names = ", ".join(account.name for account in enabled if account.state == "needs_login")
-            return RelayError(ErrorCode.account_expired, f"No account can be used: {names} must be logged in again.")
-        if "suspended" in states:
-            reasons = "; ".join(account.state_reason or account.name for account in enabled)
-            return RelayError(ErrorCode.account_suspended, f"No account can be used: {reasons}")
-        if self._strategy == "active" and self.store.accounts():
-            return RelayError(
-                ErrorCode.no_account,
-                f"The active account, {self._chosen()[0].name}, is off, and by QRELAY_STRATEGY no other one serves.",
-                remedy="Make another one active: POST /api/accounts/{id}/activate, or add one with `qrelay login`.",
-            )
-        if self.store.accounts():
-            return RelayError(
-                ErrorCode.no_account,
-                "No account is enabled.",
-                remedy='Enable one: PATCH /v2/accounts/{id} {"enabled": true}, or add one with `qrelay login`.',
-            )
-        return RelayError(
-            ErrorCode.no_account,
-            "No account is stored.",
-            remedy="Add one: `qrelay login`, POST /v2/accounts, or the AMAZONQ_* variables (README.md).",
-        )
+    def _now(self, session: str, wanted: Wanted, passed: Collection[str]) -> _Place | None:
+        """A place for who has just come, behind those that wait for the same; None is to wait. Raises RelayError."""
+        self._line.serve()
+        if self._line.waits(wanted.name):
+            return None
+        found = self._place(session, wanted, passed)
+        if isinstance(found, RelayError):
+            raise found
+        return found
 
+    async def _later(self, session: str, wanted: Wanted, passed: Collection[str], trace: Trace) -> _Place:
+        self._look_again()
+        with trace.timing("queue_ms"):
+            return await self._line.wait(
+                wanted.name, self._queue_seconds, lambda: self._place(session, wanted, passed)
+            )  # fmt: skip
 
-def _rank(session: str, account_id: str) -> bytes:
-    """Highest random weight: when an account goes, only its own sessions move."""
-    return hashlib.blake2b(f"{session}|{account_id}".encode(errors="surrogatepass"), digest_size=8).digest()
+    def _look_again(self) -> None:
+        """Serve the line every now and then while there is one."""
+        if self._looking is None:
+
+            def look() -> None:
+                self._looking = None
+                self._line.serve()
+                if len(self._line):
+                    self._look_again()
+
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_AGAIN_SECONDS, look)
+
+    def _place(self, session: str, wanted: Wanted, passed: Collection[str]) -> _Place | RelayError | None:
+        """A place; what keeps everybody away; or None while those who may serve have no room."""
+        if self._seated != self.store.changes:
+            self._seated = self.store.changes
+            self._turns.seat([account.id for account in self.roll.accounts()])
+        now = self._clock()
+
+        def able(account_id: str) -> bool:
+            return account_id not in passed and self.roll.may_serve(account_id, wanted.at, now)
+
+        def usable() -> Sequence[str]:
+            survey = self.roll.survey(wanted.name, wanted.at)
+            return () if self._saturated(len(survey.usable)) else survey.usable
+
+        def free(account_id: str) -> bool:
+            return self._has_room(account_id) and able(account_id)
+
+        if not self.roll.known_as_empty(wanted.name):
+            found = self._turns.choose(session, free, self._in_flight.__getitem__, usable)
+            if found is not None:
+                return self._taken(found, wanted)
+        survey = self.roll.survey(wanted.name, wanted.at)
+        if any(able(id_) for id_ in survey.usable):
+            return None
+        if any(id_ not in passed for id_ in survey.usable):  # they have begun to rest since
+            survey = self.roll.survey(wanted.name, wanted.at, anew=True)
+        tripped = [id_ for id_ in survey.tripped if id_ not in passed]
+        if tripped and now - self._probed_at >= _PROBE_SECONDS:
+            self._probed_at = now
+            return self._taken(tripped[int(self._chance() * len(tripped))], wanted, forced=True)
+        return self.roll.nobody(wanted.name, wanted.at, passed)
+
+    def _taken(self, account_id: str, wanted: Wanted, *, forced: bool = False) -> _Place:
+        model = wanted.at(account_id)
+        self._in_flight[account_id] += 1
+        return _Place(account_id, model, self.store.cooldowns.probe(account_id, model), forced)
+
+    def _has_room(self, account_id: str) -> bool:
+        return not self._concurrency or self._in_flight[account_id] < self._concurrency
+
+    def _saturated(self, accounts: int) -> bool:
+        """Whether a look at each for room is in vain."""
+        return bool(self._concurrency) and self._in_flight.total() >= accounts * self._concurrency

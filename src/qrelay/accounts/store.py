@@ -81,6 +81,15 @@ class AccountStore:
         """One of them."""
         return self._ledger.get(account_id)
 
+    def find(self, account_id: str) -> Account | None:
+        """One of them, if it is there."""
+        return self._ledger.find(account_id)
+
+    @property
+    def changes(self) -> int:
+        """Counts what changes who there is and who may serve."""
+        return self._ledger.changes
+
     async def reload(self, account_id: str) -> Account:
         """One of them as the database has it now: another process may have changed it."""
         return await self._ledger.reload(account_id)

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qrelay.accounts.account import Account
+from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
@@ -31,11 +32,12 @@ from qrelay.http.account_bodies import (
     without_masks,
 )
 from qrelay.http.management import error_answer, told
+from qrelay.http.standing import standing_answer
 
 
-def routes(store: AccountStore, refresher: Refresher) -> list[Route]:
+def routes(store: AccountStore, refresher: Refresher, pool: Pool) -> list[Route]:
     """All of them."""
-    desk = _AccountsDesk(store, refresher)
+    desk = _AccountsDesk(store, refresher, pool)
     return [
         Route("/v2/accounts", told(desk.listed), methods=["GET"]),
         Route("/v2/accounts", told(desk.created), methods=["POST"]),
@@ -49,18 +51,19 @@ def routes(store: AccountStore, refresher: Refresher) -> list[Route]:
 
 
 class _AccountsDesk:
-    def __init__(self, store: AccountStore, refresher: Refresher) -> None:
+    def __init__(self, store: AccountStore, refresher: Refresher, pool: Pool) -> None:
         self._store = store
         self._refresher = refresher
+        self._pool = pool
 
     async def listed(self, _request: Request) -> JSONResponse:
-        return JSONResponse([account_answer(account) for account in self._store.accounts()])
+        return JSONResponse([self._answer(account) for account in self._store.accounts()])
 
     async def one(self, request: Request) -> JSONResponse:
-        return JSONResponse(account_answer(self._store.get(request.path_params["id"])))
+        return JSONResponse(self._answer(self._store.get(request.path_params["id"])))
 
     async def created(self, request: Request) -> JSONResponse:
-        return JSONResponse(account_answer(await self._create(parse(await request.body()))))
+        return JSONResponse(self._answer(await self._create(parse(await request.body()))))
 
     async def created_many(self, request: Request) -> JSONResponse:
         body = parse(await request.body())
@@ -74,14 +77,14 @@ class _AccountsDesk:
             except RelayError as error:
                 results.append({"index": index, "created": False, "error": error_answer(error)})
             else:
-                results.append({"index": index, "created": True, "account": account_answer(account)})
+                results.append({"index": index, "created": True, "account": self._answer(account)})
         created = sum(result["created"] for result in results)
         return JSONResponse({"created": created, "failed": len(results) - created, "results": results})
 
     async def changed(self, request: Request) -> JSONResponse:
         account = self._store.get(request.path_params["id"])
         body = read(ChangeBody, without_masks(parse(await request.body()), account))
-        return JSONResponse(account_answer(await self._store.patch(account.id, account_changes(body))))
+        return JSONResponse(self._answer(await self._store.patch(account.id, account_changes(body))))
 
     async def deleted(self, request: Request) -> JSONResponse:
         account_id: str = request.path_params["id"]
@@ -96,6 +99,9 @@ class _AccountsDesk:
         able = [account.id for account in self._store.accounts() if account.enabled and account.refreshable]
         return JSONResponse([(await self._refresh(account_id))[0] for account_id in able])
 
+    def _answer(self, account: Account) -> dict[str, Any]:
+        return account_answer(account) | standing_answer(account, self._pool)
+
     async def _create(self, value: Json) -> Account:
         return await self._store.add(new_account(read(CreateBody, value)))
 
@@ -105,12 +111,12 @@ class _AccountsDesk:
         try:
             account = await self._refresher.refresh(account_id)
         except RelayError as error:
-            answer = account_answer(self._store.get(account_id))
+            answer = self._answer(self._store.get(account_id))
             if not (answer["last_refresh_status"] or "").startswith("failed"):
                 answer["last_refresh_status"] = f"failed: {error.message}"
             status = 400 if error.row.status < 500 else 502
             return answer | _amq2api(answer, error.message) | {"error": error_answer(error)}, status
-        answer = account_answer(account)
+        answer = self._answer(account)
         return answer | _amq2api(answer, None), 200
 
 

@@ -190,7 +190,14 @@ class App:
             await _adopt_account_from_variables(settings, store)
             if self._folder is not None:
                 await take_found(store, self._folder, settings.home)
-            pool = Pool(store, refresher, strategy=settings.strategy, max_error_count=settings.max_error_count)
+            pool = Pool(
+                store,
+                refresher,
+                strategy=settings.strategy,
+                max_error_count=settings.max_error_count,
+                concurrency=settings.account_concurrency,
+                queue_seconds=settings.queue_seconds,
+            )
             timeouts = Timeouts(
                 settings.connect_timeout_seconds,
                 settings.first_event_timeout_seconds,
@@ -222,8 +229,7 @@ class App:
             names = request_log.Names(store, client_keys.name_of)
             self._open_routes(
                 gateway,
-                store,
-                refresher,
+                pool,
                 log_ins,
                 [
                     *checks.routes(gateway, quotas),
@@ -251,14 +257,14 @@ class App:
     def _open_routes(
         self,
         gateway: Gateway,
-        store: AccountStore,
-        refresher: Refresher,
+        pool: Pool,
         log_ins: LogIns,
         management: list[Route],
         *,
         journal: Journal,
     ) -> None:
         settings = self._settings
+        store, refresher = pool.store, pool.refresher
         memory = ResponsesStore()
         traffic = Traffic()
         endings = Endings(traffic, journal, Redactor(settings.secrets()))
@@ -282,12 +288,12 @@ class App:
         )
         routes: list[BaseRoute] = [
             *console.routes(console=settings.console),
-            *probes.routes(store, journal.database, self.leaving),
+            *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
             *responses.routes(memory, self._doors, new_id),
-            *metrics.routes(traffic, gateway, refresher, store, doors=self._doors, journal=journal),
-            *accounts.routes(store, refresher),
+            *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
+            *accounts.routes(store, refresher, pool),
             *configuration.routes(settings),
             *management,
             *transfer.routes(store),

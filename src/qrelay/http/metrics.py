@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from qrelay import __version__
 from qrelay.accounts.account import AccountState
+from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
-from qrelay.accounts.store import AccountStore
 from qrelay.errors import RelayError
 from qrelay.gateway import Gateway
 from qrelay.http.doors import Doors
@@ -30,11 +30,11 @@ from qrelay.upstream.quota import kept
 
 
 def routes(
-    traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore, *, doors: Doors, journal: Journal
+    traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, *, doors: Doors, journal: Journal
 ) -> list[Route]:
     """The one route. It has a door of its own: loopback or the admin secret."""
     registry = CollectorRegistry()
-    registry.register(_Counted(traffic, gateway, refresher, store, journal))
+    registry.register(_Counted(traffic, gateway, refresher, pool, journal))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -49,13 +49,11 @@ def routes(
 
 
 class _Counted(Collector):
-    def __init__(
-        self, traffic: Traffic, gateway: Gateway, refresher: Refresher, store: AccountStore, journal: Journal
-    ) -> None:
+    def __init__(self, traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, journal: Journal) -> None:
         self._traffic = traffic
         self._gateway = gateway
         self._refresher = refresher
-        self._store = store
+        self._pool = pool
         self._journal = journal
 
     def collect(self) -> Iterable[Metric]:
@@ -90,26 +88,49 @@ class _Counted(Collector):
         )
         yield self._accounts()
         yield self._quotas()
+        yield self._cooldowns()
+        failovers = CounterMetricFamily(
+            "qrelay_failovers", "Requests that went on to another account, by what failed.", labels=("reason",)
+        )
+        for reason, count in self._gateway.failovers.items():
+            failovers.add_metric((str(reason),), count)
+        yield failovers
+        yield GaugeMetricFamily(
+            "qrelay_queued", "Requests that wait for an account with room.", value=self._pool.queued
+        )
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
 
     def _accounts(self) -> Metric:
         states = GaugeMetricFamily("qrelay_account_state", "1 for the state it is in.", labels=("account", "state"))
-        for account in self._store.accounts():
+        for account in self._pool.store.accounts():
+            stands = self._pool.roll.state(account)
             for state in get_args(AccountState):
-                states.add_metric((account.id[:8], state), float(account.state == state))
+                states.add_metric((account.id[:8], state), float(stands == state))
         return states
 
     def _quotas(self) -> Metric:
         used = GaugeMetricFamily(
             "qrelay_account_quota_used_ratio", "How much of its plan's credits is used, of 1.", labels=("account",)
         )
-        for account in self._store.accounts():
+        for account in self._pool.store.accounts():
             quota = kept(account.quota)
             if quota is not None and quota.main is not None and quota.main.limit > 0:
                 used.add_metric((account.id[:8],), quota.main.used / quota.main.limit)
         return used
+
+    def _cooldowns(self) -> Metric:
+        left = GaugeMetricFamily(
+            "qrelay_account_cooldown_seconds",
+            "Until it is asked for the model again (`any`: for every model).",
+            labels=("account", "model"),
+        )
+        now = self._pool.store.clock()
+        for account in self._pool.store.accounts():
+            for entry in self._pool.store.cooldowns.of(account.id):
+                left.add_metric((account.id[:8], entry.model or "any"), entry.until - now)
+        return left
 
 
 def _by_outcome(name: str, told: str, counted: Mapping[str, int]) -> Metric:

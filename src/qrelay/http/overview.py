@@ -61,7 +61,7 @@ def routes(parts: Parts, *, new_clock: Callable[[], float] = time.monotonic) -> 
 
     async def overview(request: Request) -> Response:
         accounts = parts.store.accounts()
-        states = Counter(account.state for account in accounts)
+        states = Counter(parts.pool.roll.state(account) for account in accounts)
         database = parts.journal.database
         figures, replicas = _UNKNOWN, None
         with suppress(RelayError):  # the rest can be told while the database is away
@@ -75,7 +75,7 @@ def routes(parts: Parts, *, new_clock: Callable[[], float] = time.monotonic) -> 
                 "uptime_seconds": round(new_clock() - began),
                 "accounts": {"total": len(accounts)} | {state: states[state] for state in get_args(AccountState)},
                 "in_flight": sum(parts.pool.in_flight(account.id) for account in accounts),
-                "queued": 0,
+                "queued": parts.pool.queued,
                 **figures,
                 "credits": _credits(accounts),
                 "keys": parts.keys.count,
@@ -88,7 +88,7 @@ def routes(parts: Parts, *, new_clock: Callable[[], float] = time.monotonic) -> 
 
     async def health(_: Request) -> Response:
         database = parts.journal.database
-        checks = [_accounts_check(parts.store), await _database_check(database), _log_check(parts.journal)]
+        checks = [_accounts_check(parts.pool), await _database_check(database), _log_check(parts.journal)]
         versions = {"qrelay": __version__, "python": platform.python_version(), "schema": HEAD}
         if checks[1].ok:
             versions[database.engine.dialect.name] = checks[1].detail
@@ -148,9 +148,9 @@ def _credits(accounts: Iterable[Account]) -> dict[str, Any]:
     }
 
 
-def _accounts_check(store: AccountStore) -> Check:
-    accounts = store.accounts()
-    usable = sum(account.enabled and account.state == "ready" for account in accounts)
+def _accounts_check(pool: Pool) -> Check:
+    accounts = pool.store.accounts()
+    usable = pool.roll.usable_now()
     if usable:
         return Check("accounts", ok=True, detail=f"{usable} of {len(accounts)} can serve")
     return Check("accounts", ok=False, detail="no usable account" if accounts else "no account is stored")

@@ -8,12 +8,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qrelay import __version__
-from qrelay.accounts.store import AccountStore
+from qrelay.accounts.pool import Pool
 from qrelay.database import Database
 from qrelay.http.leaving import Leaving
 
 
-def routes(store: AccountStore, database: Database, leaving: Leaving) -> list[Route]:
+def routes(pool: Pool, database: Database, leaving: Leaving) -> list[Route]:
     async def alive(_: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -23,8 +23,8 @@ def routes(store: AccountStore, database: Database, leaving: Leaving) -> list[Ro
         Without its database it is ready all the same: the accounts and keys that it holds in memory go on serving, and
         the others that use the same database are no better off.
         """
-        accounts = store.accounts()
-        usable = sum(account.enabled and account.state == "ready" for account in accounts)
+        accounts = pool.store.accounts()
+        usable = pool.roll.usable_now()
         wrong = {
             "accounts": None if usable else "no usable account" if accounts else "no account is stored",
             "server": "it is being stopped" if leaving.begun else None,
@@ -42,7 +42,7 @@ def routes(store: AccountStore, database: Database, leaving: Leaving) -> list[Ro
 
     async def health(_: Request) -> Response:
         """What amq2api and aq2api answered (SWITCHING.md)."""
-        enabled = [account for account in store.accounts() if account.enabled]
+        enabled = [account for account in pool.store.accounts() if account.enabled]
         now = time.time()
         return JSONResponse(
             {

@@ -11,7 +11,7 @@ The bytes and the ready-made scripts are in fault_scripts.py.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, assert_never
 
@@ -82,10 +82,14 @@ class Exchange(Struct):
 
 
 class FaultServer:
-    """`async with FaultServer.serve([script, …]) as faults`, then `faults.url` and `faults.exchanges`."""
+    """`async with FaultServer.serve([script, …]) as faults`, then `faults.url` and `faults.exchanges`.
+
+    `choose`, where it is set, says by the request which script it gets.
+    """
 
     def __init__(self, scripts: list[Script]) -> None:
         self.scripts = list(scripts)
+        self.choose: Callable[[Exchange], Script] | None = None
         self.url = ""
         self.connections = 0
         self.exchanges: list[Exchange] = []
@@ -111,7 +115,9 @@ class FaultServer:
                 transport.abort()
             await server.wait_closed()
 
-    def next_script(self) -> Script:
+    def next_script(self, exchange: Exchange) -> Script:
+        if self.choose is not None:
+            return self.choose(exchange)
         return self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
 
 
@@ -158,7 +164,7 @@ class _Connection(asyncio.Protocol):
             self._faults.exchanges.append(exchange)
             ours = False
             try:
-                ours = await self._play(self._faults.next_script(), exchange)
+                ours = await self._play(self._faults.next_script(exchange), exchange)
             finally:
                 if not ours:
                     exchange.client_end = self._end

@@ -42,6 +42,11 @@ class Catalog:
             found = find(id_, models) or Model(id_)
         return found
 
+    def id_at(self, name: str, account_id: str) -> str:
+        """The id of the model that would be asked of an account for a client's name, as far as it is known. No I/O."""
+        known = self._known.get(account_id)
+        return resolve(name, known.models if known is not None else STATIC, self._aliases)
+
     def listed(self, models: Sequence[Model]) -> Sequence[Model]:
         """A list with the other names that are served."""
         return listed(models, self._aliases)
