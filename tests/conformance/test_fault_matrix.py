@@ -123,9 +123,14 @@ def line(fault: str, request: pytest.FixtureRequest) -> Line:
     line: Line = request.getfixturevalue("deserted" if fault == "closed_port" else "faulty")
     line.faults.scripts[:] = [FAULTS.get(fault, [])]
     line.faults.exchanges.clear()
-    for account in line.http.get("/v2/accounts").json():  # to enable it by hand ends what it rests from
-        line.http.patch(f"/v2/accounts/{account['id']}", json={"enabled": True})
+    _rested(line)
     return line
+
+
+def _rested(line: Line) -> None:
+    """To enable an account by hand ends what it rests from: each test begins with one that may be asked."""
+    for account in line.http.get("/v2/accounts").json():
+        line.http.patch(f"/v2/accounts/{account['id']}", json={"enabled": True})
 
 
 # --- what the caller is told
@@ -264,6 +269,7 @@ CONTRACTS: dict[str, Callable[[str], None]] = {
 @pytest.mark.parametrize("api", BODIES)
 @pytest.mark.parametrize("how", SLOW)
 def test_slowness_is_no_fault(faulty: Line, how: str, api: str, stream: bool) -> None:
+    _rested(faulty)
     faulty.faults.scripts[:] = [SLOW[how]]
     watch = Watch(faulty)
     answer = faulty.http.post(PATHS[api], json=BODIES[api] | {"stream": stream})
