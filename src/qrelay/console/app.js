@@ -10,10 +10,12 @@ import { place } from "./router.js";
 import * as session from "./session.js";
 import { Shell } from "./shell.js";
 import { useStore } from "./store.js";
-import { LogIn } from "./ui/log_in.js";
+import { later } from "./ui/later.js";
 import { Nowhere, Unloaded } from "./ui/nowhere.js";
 import { Toasts } from "./ui/toasts.js";
 import { language, speak } from "./words.js";
+
+const LogIn = later(async () => (await import("./ui/log_in.js")).LogIn);
 
 /** @type {Map<string, import("preact").FunctionComponent>} */
 const loaded = new Map();
@@ -50,8 +52,8 @@ function Opened({ page }) {
   return component && html`<${component} />`;
 }
 
-async function load({ name, load }) {
-  const [module] = await Promise.all([load(), speak(name)]);
+async function load({ name, load, words = [] }) {
+  const [module] = await Promise.all([load(), ...[name, ...words].map(speak)]);
   loaded.set(name, module.default);
   return module.default;
 }

@@ -4,12 +4,12 @@
 //   2. words/en/NAME.js and words/zh/NAME.js: its texts, keys beginning with "NAME."
 //   3. a line here, and "page.NAME" in words/*/shell.js: what the rail calls it
 //
-// A page and its words are loaded when it is first opened; so is anything heavy that it imports dynamically.
+// `words` names other files of texts it uses. A page and its words are loaded when it is first opened; so is anything heavy that it imports dynamically.
 
-/** @type {{name: string, load: () => Promise<{default: import("preact").FunctionComponent}>}[]} */
+/** @type {{name: string, load: () => Promise<{default: import("preact").FunctionComponent}>, words?: string[]}[]} */
 export const PAGES = [
-  { name: "overview", load: () => import("./pages/overview.js") },
-  { name: "accounts", load: () => import("./pages/accounts.js") },
+  { name: "overview", load: () => import("./pages/overview.js"), words: ["account"] },
+  { name: "accounts", load: () => import("./pages/accounts.js"), words: ["account"] },
   { name: "playground", load: () => import("./pages/playground.js") },
   { name: "requests", load: () => import("./pages/requests.js") },
   { name: "usage", load: () => import("./pages/usage.js") },

@@ -3,19 +3,22 @@
     POST /v2/auth/start         {"label"?, "enabled"?, "kind"?, "startUrl"?, "region"?, "accountId"?, "profileArn"?}
                                 -> what to show: {"authId", "verificationUriComplete", "userCode", …}
     GET  /v2/auth/status/{id}   {"status": "pending" | "completed" | "error" | "timeout", "remaining", …}
+    GET  /v2/auth/qr/{id}       the address to approve it at, as a QR code: a picture (SVG)
     POST /v2/auth/claim/{id}    the same once it has ended, and the account; 408 after its time, 4xx or 5xx for a no
 
 Asking changes nothing: whoever shows the code may leave, ask twice or never claim.
 """
 
 import asyncio
+import io
 import math
 from contextlib import suppress
 from typing import Any, Final
 
+import segno
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qrelay.accounts.store import AccountStore
@@ -26,6 +29,7 @@ from qrelay.http.management import told
 from qrelay.login import LogIn, LogIns, Wish
 
 _LONGEST_CLAIM: Final = 300.0
+_PICTURE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def routes(log_ins: LogIns, store: AccountStore, leaving: Leaving) -> list[Route]:
@@ -34,6 +38,7 @@ def routes(log_ins: LogIns, store: AccountStore, leaving: Leaving) -> list[Route
     return [
         Route("/v2/auth/start", told(desk.started), methods=["POST"]),
         Route("/v2/auth/status/{id}", told(desk.standing), methods=["GET"]),
+        Route("/v2/auth/qr/{id}", told(desk.drawn), methods=["GET"]),
         Route("/v2/auth/claim/{id}", told(desk.claimed), methods=["POST"]),
     ]
 
@@ -75,6 +80,15 @@ class _LogInDesk:
 
     async def standing(self, request: Request) -> JSONResponse:
         return JSONResponse(_standing(self._log_ins.get(request.path_params["id"])))
+
+    async def drawn(self, request: Request) -> Response:
+        """Black on white with a margin, whatever is around it: cameras want it so."""
+        code = self._log_ins.get(request.path_params["id"]).code
+        picture = io.BytesIO()
+        segno.make(code.verification_uri_complete, error="m", micro=False).save(
+            picture, kind="svg", scale=4, border=3, dark="#000", light="#fff", svgns=True, xmldecl=False
+        )
+        return Response(picture.getvalue(), media_type="image/svg+xml", headers=_PICTURE)
 
     async def claimed(self, request: Request) -> JSONResponse:
         log_in = self._log_ins.get(request.path_params["id"])

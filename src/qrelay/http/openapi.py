@@ -61,6 +61,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v2/accounts/{id}/test", "Try it with one tiny real request"),
         Operation("GET", "/v2/accounts/{id}/quota", "What it has left"),
         Operation("POST", "/v2/import", "Take accounts that other programs stored", ImportBody),
+        Operation("POST", "/v2/import/file", "The same from a file's bytes; ?name=, ?dry_run=1 only shows"),
         Operation("POST", "/v2/master-key/rotate", "Change the master key, by the owner's own commands only"),
         Operation(
             "POST", "/v2/export", "Give accounts with their secrets, to the owner's own commands only", ExportBody
@@ -69,6 +70,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
     "Log-in": (
         Operation("POST", "/v2/auth/start", "Begin a log-in by device code", StartBody),
         Operation("GET", "/v2/auth/status/{id}", "How it stands"),
+        Operation("GET", "/v2/auth/qr/{id}", "The address to approve it at, as a QR code (SVG)"),
         Operation("POST", "/v2/auth/claim/{id}", "Wait for its end"),
     ),
     "Keys and log": (

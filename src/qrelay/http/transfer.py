@@ -1,13 +1,17 @@
 """Accounts that come from elsewhere and go elsewhere, whole (`qrelay import`, `qrelay export`).
 
-    POST /v2/import  {"accounts": [...], "revive"?, "dry_run"?}   what became, or would become, of each row
-    POST /v2/export  {"ids"?: [...]}                              the accounts with their secrets, for the owner alone
+    POST /v2/import       {"accounts": [...], "revive"?, "dry_run"?}   what became, or would become, of each row
+    POST /v2/import/file  ?name=&revive=1&dry_run=1, a file's bytes    the same of its accounts; q2api's database, the
+                                                                       CLIs', JSON as other gateways write it
+    POST /v2/export       {"ids"?: [...]}                              the accounts with their secrets, for the owner
 
 Importing names accounts as variables do: one that is known keeps its tokens, which are newer than any file's, and a
 deleted one stays deleted unless `revive` is said. Secrets leave only by the owner's own way in (`doors.for_owner`),
 never by an address, whatever secret is shown there.
 """
 
+import asyncio
+import re
 from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
@@ -17,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qrelay.accounts.account import Account, NewAccount
+from qrelay.accounts.importing import sent
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.account_bodies import CreateBody, Json, account_answer, new_account, parse, read
@@ -28,10 +33,11 @@ Outcome: TypeAlias = Literal["added", "known", "renewed", "deleted", "revived", 
 
 
 def routes(store: AccountStore) -> list[Route]:
-    """Both of them."""
+    """All of them."""
     desk = _TransferDesk(store)
     return [
         Route("/v2/import", told(desk.imported), methods=["POST"]),
+        Route("/v2/import/file", told(desk.imported_file), methods=["POST"]),
         Route("/v2/export", told(desk.exported), methods=["POST"]),
     ]
 
@@ -61,8 +67,19 @@ class _TransferDesk:
 
     async def imported(self, request: Request) -> JSONResponse:
         body = read(ImportBody, parse(await request.body()))
-        results = [await self._outcome(row, body) | {"index": index} for index, row in enumerate(body.accounts)]
+        results = [await self._row_outcome(row, body) | {"index": index} for index, row in enumerate(body.accounts)]
         return JSONResponse({"results": results})
+
+    async def imported_file(self, request: Request) -> JSONResponse:
+        asked = request.query_params
+        name = re.sub(r"[^\w. -]", "_", asked.get("name", ""))[-100:] or "the file"
+        reading = await asyncio.to_thread(sent.read, await request.body(), name)
+        how = {"revive": asked.get("revive") == "1", "dry_run": asked.get("dry_run") == "1"}
+        results = [
+            {"index": index, "label": new.label, "kind": new.kind} | await self._outcome(new, **how)
+            for index, new in enumerate(reading.accounts)
+        ]
+        return JSONResponse({"results": results, "skipped": list(reading.skipped)})
 
     async def exported(self, request: Request) -> JSONResponse:
         if not from_owner(request.scope):
@@ -75,9 +92,16 @@ class _TransferDesk:
         accounts = self._store.accounts() if ids is None else [self._store.get(account_id) for account_id in ids]
         return JSONResponse({"accounts": [_whole(account) for account in accounts]})
 
-    async def _outcome(self, row: Json, body: ImportBody) -> dict[str, Any]:
+    async def _row_outcome(self, row: Json, body: ImportBody) -> dict[str, Any]:
         try:
-            outcome, account = await self._take(_named(row), revive=body.revive, dry_run=body.dry_run)
+            new = _named(row)
+        except RelayError as error:
+            return {"outcome": "refused", "error": error_answer(error)}
+        return await self._outcome(new, revive=body.revive, dry_run=body.dry_run)
+
+    async def _outcome(self, new: NewAccount, *, revive: bool, dry_run: bool) -> dict[str, Any]:
+        try:
+            outcome, account = await self._take(new, revive=revive, dry_run=dry_run)
         except RelayError as error:
             return {"outcome": "refused", "error": error_answer(error)}
         return {"outcome": outcome, "account": account_answer(account) if account else None}

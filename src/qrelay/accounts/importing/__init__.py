@@ -7,5 +7,5 @@ aq2api      amazonq_credentials.json
 cli         Amazon Q CLI's and Kiro CLI's database
 sso_cache   Kiro IDE's and the AWS toolkits' folder
 found       the older gateways' files beside a server
-documents   JSON and JSON Lines, our own export too
+documents   JSON and JSON Lines, our own export too    sent        a file's bytes, whichever of these it is
 """

@@ -25,10 +25,15 @@ _LARGEST_VALUE: Final = 1 << 20
 def read(path: Path, *, label: str) -> Reading:
     """Its log-ins, each named `label`. Raises RelayError."""
     with reading(path) as connection:
-        if not {"key", "value"} <= columns(connection, "auth_kv"):
-            raise unreadable(f"{path} is not Amazon Q CLI's or Kiro CLI's: it has no table auth_kv.")
-        auth = _objects(connection, "auth_kv", path)
-        state = _objects(connection, "state", path) if columns(connection, "state") else {}
+        return read_tables(connection, path, label=label)
+
+
+def read_tables(connection: sqlite3.Connection, path: Path, *, label: str) -> Reading:
+    """The log-ins of an open database that came from `path`. Raises RelayError."""
+    if not {"key", "value"} <= columns(connection, "auth_kv"):
+        raise unreadable(f"{path} is not Amazon Q CLI's or Kiro CLI's: it has no table auth_kv.")
+    auth = _objects(connection, "auth_kv", path)
+    state = _objects(connection, "state", path) if columns(connection, "state") else {}
     accounts: list[NewAccount] = []
     skipped: list[str] = []
     for key, fields in _log_ins(auth, state):

@@ -1,5 +1,5 @@
 // Dialogs over the page, and drawers at its side: the browser's own <dialog>, which keeps focus inside, closes on
-// Escape and gives focus back.
+// Escape and gives focus back. The button that closes it comes last, so that focus begins where the work is.
 
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
@@ -29,12 +29,10 @@ export function Dialog({ title, onClose, side = false, wide = false, actions, ch
     <dialog ref=${box} class=${side ? "drawer" : wide ? "wide" : ""} aria-labelledby="dialog-title" onCancel=${cancel}
       onClick=${beside}>
       <div class="dialog-body">
-        <div class="spread">
-          <h2 id="dialog-title">${title}</h2>
-          <button type="button" class="button quiet" onClick=${onClose}>${t("close")}</button>
-        </div>
+        <h2 id="dialog-title" class="name">${title}</h2>
         ${children}
         ${actions && html`<div class="actions">${actions}</div>`}
+        <button type="button" class="button quiet close" onClick=${onClose}>${t("close")}</button>
       </div>
     </dialog>
   `;

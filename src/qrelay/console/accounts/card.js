@@ -1,0 +1,50 @@
+// An account as a card: what one looks for at a glance, and the one button it needs now.
+
+import { html } from "../html.js";
+import { hrefOf } from "../router.js";
+import { Button } from "../ui/button.js";
+import { t } from "../words.js";
+import { nameOf, resting, whatHappened, whatNow } from "./account.js";
+import { switchOn } from "./actions.js";
+import { Quota, State, Token, kindOf } from "./parts.js";
+
+/** @param {{account: import("./account.js").Account, changed: () => unknown}} props */
+export function Card({ account, changed }) {
+  const happened = whatHappened(account);
+  const now = whatNow(account);
+  const models = resting(account);
+  const known = nameOf(account);
+  return html`
+    <article class="card account" aria-label=${known}>
+      <div class="spread">
+        <h3><a class="name" href=${hrefOf("accounts", { account: account.id })}>${known}</a></h3>
+        <${State} account=${account} />
+      </div>
+      <div class="meta text">${kindOf(account)}${account.is_active ? ` · ${t("account.active")}` : ""}</div>
+      <${Quota} account=${account} />
+      <div class="spread meta">
+        <${Token} account=${account} />
+        ${account.in_flight !== undefined && html`<span>${t("account.flight", { count: account.in_flight })}</span>`}
+      </div>
+      ${(happened || now || models.length > 0) && html`
+        <div class="remark meta">
+          ${happened && html`<p class="text">${happened}</p>`}
+          ${now && html`<p>${now}</p>`}
+          ${models.map(({ model, reason }) => html`<p key=${model} class="text">${model}: ${reason ?? t("account.resting")}</p>`)}
+          <${Cure} account=${account} changed=${changed} />
+        </div>
+      `}
+    </article>
+  `;
+}
+
+/** The button that mends its state, if one does. */
+export function Cure({ account, changed, kind = "quiet" }) {
+  if (account.state === "needs_login" && account.kind !== "api_key") {
+    return html`<a class="button ${kind}" href=${hrefOf("accounts", { login: account.id })}>${t("account.login.again")}</a>`;
+  }
+  if (account.state === "disabled") {
+    return html`<${Button} kind=${kind} act=${() => switchOn(account, true, changed)}>${t("account.on")}<//>`;
+  }
+  return null;
+}

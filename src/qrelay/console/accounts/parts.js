@@ -1,0 +1,56 @@
+// The pieces an account is shown with: its state, what it has left, how long its token is good.
+
+import { amount, percent, relative } from "../format.js";
+import { html } from "../html.js";
+import { Meter, StateDot } from "../ui/state.js";
+import { Countdown, Time, useNow } from "../ui/time.js";
+import { t } from "../words.js";
+import { TONES, usedShare } from "./account.js";
+
+/** @param {{account: import("./account.js").Account}} props */
+export function State({ account }) {
+  const { state, cooling_until: until } = account;
+  return html`
+    <${StateDot} tone=${TONES[state] ?? "off"}>
+      <span>${t(`account.state.${state}`)}${state === "cooling" && until && html`, <${Countdown} until=${until} />`}</span>
+    <//>
+  `;
+}
+
+/** @param {{account: import("./account.js").Account}} props */
+export function Quota({ account }) {
+  const { quota } = account;
+  const share = usedShare(account);
+  if (share === null) {
+    return html`<div><${Meter} share=${null} label=${t("account.quota.unknown")} /><p class="meta">${t("account.quota.unknown")}</p></div>`;
+  }
+  const left = Math.max(0, quota.limit - quota.used);
+  return html`
+    <div>
+      <${Meter} share=${share} label=${t("account.quota.used", { share: percent(share) })} />
+      <div class="spread meta">
+        <span>${t("account.quota.left", { left: amount(left), limit: amount(quota.limit) })}</span>
+        ${quota.resets_at && html`<span>${t("account.quota.resets")} <${Time} at=${quota.resets_at} /></span>`}
+      </div>
+      ${quota.stale && html`<p class="meta">${quota.read_at ? html`${t("account.quota.stale")} <${Time} at=${quota.read_at} />` : t("account.quota.old")}</p>`}
+    </div>
+  `;
+}
+
+/** @param {{account: import("./account.js").Account}} props */
+export function Token({ account }) {
+  const now = useNow(5000);
+  if (account.kind === "api_key") return html`<span>${t("account.token.key")}</span>`;
+  if (!account.accessToken) return html`<span>${t("account.token.none")}</span>`;
+  if (!account.expiresAt) return html`<span>${t("account.token.unknown")}</span>`;
+  const left = Date.parse(account.expiresAt) - now;
+  if (left <= 0) return html`<span>${t("account.token.over", { when: relative(left) })}</span>`;
+  return html`<span>${t("account.token.good")} <${Countdown} until=${account.expiresAt} /></span>`;
+}
+
+/** Builder ID, Identity Center, … with what tells it from another. @param {import("./account.js").Account} account */
+export function kindOf(account) {
+  const region = account.region && account.region !== "us-east-1" ? account.region : null;
+  const plan = account.quota?.plan;
+  return [t(`account.kind.${account.kind}`), plan, account.email, region].filter(Boolean).join(" · ");
+}
