@@ -104,7 +104,6 @@ async def opened(browser: Browser, relay: Bench, **context: Any) -> AsyncGenerat
         await own.add_init_script(_TELL_VIOLATIONS)
         page = await own.new_page()
         watch = Watch(page, relay.url)
-        watch.expected.add((404, "/v2/overview"))
         yield Desk(relay, page, watch)
         watch.check()
 

@@ -63,7 +63,12 @@ async def test_states_are_words_and_bad_ones_have_their_button(full: Desk) -> No
     await expect(lost).to_contain_text("invalid_grant")
     await expect(lost).to_contain_text("settings and history stay")
     await expect(lost.get_by_role("link", name="Log in again")).to_be_visible()
-    await expect(card(full, "disabled").get_by_role("button", name="Switch on")).to_be_visible()
+    assert {"ready", "cooling", "needs_login", "suspended", "disabled"} == set(said.values())
+    await expect(card(full, "cooling")).to_contain_text("You have reached the limit.")
+    await card(full, "disabled").get_by_role("button", name="Switch on").click()
+    await expect(card(full, "disabled").locator(".state")).to_have_text("Ready")
+    await card(full, "suspended").get_by_role("button", name="Use it again").click()
+    await expect(card(full, "suspended").locator(".state")).to_have_text("Ready")
 
 
 async def test_everything_is_readable_by_everybody(full: Desk) -> None:
@@ -277,8 +282,10 @@ async def test_a_thousand_accounts_are_a_few_rows(desk: Desk) -> None:
     await box.evaluate("box => box.scrollTo(0, box.scrollHeight)")
     await expect(desk.page.get_by_text("seat 0998")).to_be_visible()
     assert await desk.page.locator("tbody tr").count() <= 200
-    await desk.page.get_by_label("Search").fill("seat 0500")
+    await desk.page.get_by_label("Search").fill("environment")
     await expect(desk.page.locator("tbody tr")).to_have_count(1)
+    await desk.page.get_by_label("Search").fill("")
+    await expect(desk.page.get_by_text("seat 0003")).to_be_visible()
     await desk.page.get_by_role("button", name="Cards").click()
     await desk.page.get_by_label("Search").fill("")
     await expect(desk.page.get_by_role("article")).to_have_count(48)

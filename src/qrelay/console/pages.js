@@ -4,7 +4,8 @@
 //   2. words/en/NAME.js and words/zh/NAME.js: its texts, keys beginning with "NAME."
 //   3. a line here, and "page.NAME" in words/*/shell.js: what the rail calls it
 //
-// `words` names other files of texts it uses. A page and its words are loaded when it is first opened; so is anything heavy that it imports dynamically.
+// `words` names other files of texts it uses. A page and its words are loaded when it is first opened, and what it
+// imports dynamically when that is needed.
 
 /** @type {{name: string, load: () => Promise<{default: import("preact").FunctionComponent}>, words?: string[]}[]} */
 export const PAGES = [

@@ -8,8 +8,10 @@ import { t } from "../words.js";
  *   in_flight?: number, email?: string | null, cooling_until?: string | null, endpoint?: string | null,
  *   cooldowns?: {model: string, until: string, reason: string | null, code: string | null}[],
  *   quota?: Quota | null, [more: string]: any}} Account
- * @typedef {{plan: string | null, used: number, limit: number, unit?: string | null, resets_at: string | null,
- *   stale: boolean, read_at?: string, exhausted?: boolean, overage_allowed?: boolean}} Quota
+ * @typedef {{name?: string, used: number, limit: number, active?: boolean, expires_at?: string | null}} Grant
+ * @typedef {{plan: string | null, used: number, limit: number, left?: number, resets_at: string | null, stale: boolean,
+ *   read_at?: string, exhausted?: boolean, overage_allowed?: boolean, overage?: number, trial?: Grant | null,
+ *   bonuses?: Grant[]}} Quota `left` counts the trial and bonuses too
  */
 
 /** @type {Record<string, "ok" | "info" | "warn" | "bad" | "off">} */
@@ -23,6 +25,8 @@ export const nameOf = (account) => account.label || account.id.slice(0, 8);
 /** What happened to it, as the gateway was told; null when all is well. @param {Account} account */
 export function whatHappened(account) {
   if (account.state === "ready" || account.state === "disabled") return account.state_reason;
+  const whole = account.cooldowns?.find(({ model }) => model === "");
+  if (account.state === "cooling" && whole?.reason) return whole.reason;
   return account.state_reason ?? account.last_error;
 }
 
@@ -32,9 +36,23 @@ export const whatNow = (account) => (account.state === "ready" ? null : t(`accou
 /** Models it can't serve for now, though it can serve others. @param {Account} account */
 export const resting = (account) => (account.cooldowns ?? []).filter(({ model }) => model !== "");
 
+/** What it has left and of how much, trial and bonuses included; null for unknown. @param {Account} account */
+export function creditsOf({ quota }) {
+  if (!quota || !(quota.limit > 0 || (quota.left ?? 0) > 0)) return null;
+  const left = quota.left ?? Math.max(0, quota.limit - quota.used);
+  const spent = [quota, ...grantsOf(quota)].reduce((sum, { used, limit }) => sum + Math.min(used, limit), 0);
+  return { left, total: left + spent };
+}
+
+/** Its trial and bonuses that count. @param {Quota} quota */
+export const grantsOf = ({ trial, bonuses = [] }) =>
+  [trial, ...bonuses].filter((grant) => grant && grant.active !== false);
+
 /** @param {Account} account @returns {number | null} the share of its credits that is used, null for unknown */
-export function usedShare({ quota }) {
-  return quota && quota.limit > 0 ? quota.used / quota.limit : null;
+export function usedShare(account) {
+  const credits = creditsOf(account);
+  if (credits === null) return null;
+  return credits.total > 0 ? 1 - credits.left / credits.total : 1;
 }
 
 /** How many there are of each state. @param {Account[]} accounts */

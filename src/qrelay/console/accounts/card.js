@@ -43,8 +43,9 @@ export function Cure({ account, changed, kind = "quiet" }) {
   if (account.state === "needs_login" && account.kind !== "api_key") {
     return html`<a class="button ${kind}" href=${hrefOf("accounts", { login: account.id })}>${t("account.login.again")}</a>`;
   }
-  if (account.state === "disabled") {
-    return html`<${Button} kind=${kind} act=${() => switchOn(account, true, changed)}>${t("account.on")}<//>`;
+  if (account.state === "disabled" || account.state === "suspended") {
+    const word = account.state === "disabled" ? "account.on" : "account.reuse";
+    return html`<${Button} kind=${kind} act=${() => switchOn(account, true, changed)}>${t(word)}<//>`;
   }
   return null;
 }

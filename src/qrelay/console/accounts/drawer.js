@@ -11,7 +11,7 @@ import { Field } from "../ui/field.js";
 import { Problem } from "../ui/problem.js";
 import { say } from "../ui/toasts.js";
 import { t } from "../words.js";
-import { nameOf, resting, whatHappened, whatNow } from "./account.js";
+import { grantsOf, nameOf, resting, whatHappened, whatNow } from "./account.js";
 import { change, drop, makeActive, refresh, switchOn, test } from "./actions.js";
 import { Quota, State, Token, kindOf } from "./parts.js";
 import { Countdown } from "../ui/time.js";
@@ -46,6 +46,7 @@ export function AccountDrawer({ account, changed, onClose }) {
       <${Quota} account=${seen} />
       <div class="actions">
         ${account.state === "needs_login" && canLogIn && html`<a class="button primary" href=${hrefOf("accounts", { login: account.id })}>${t("account.login.again")}</a>`}
+        ${account.state === "suspended" && html`<${Button} kind="primary" act=${() => switchOn(account, true, changed)}>${t("account.reuse")}<//>`}
         <${Button} act=${tryIt}>${t("accounts.test")}<//>
         ${canLogIn && html`<${Button} act=${() => refresh(account, changed)}>${t("accounts.refresh")}<//>`}
         <${Button} act=${askQuota}>${t("accounts.quota.ask")}<//>
@@ -100,6 +101,11 @@ function Edit({ account, changed, onClose }) {
   `;
 }
 
+function grantOf({ name, used, limit, expires_at: ends }) {
+  const figures = t("account.quota.left", { left: amount(Math.max(0, limit - used)), limit: amount(limit) });
+  return [name, figures, ends && moment(ends)].filter(Boolean).join(", ");
+}
+
 function Facts({ account }) {
   const rows = [
     ["token", html`<${Token} account=${account} />`],
@@ -107,7 +113,8 @@ function Facts({ account }) {
     ["counts", t("accounts.fact.counts.value", { good: account.success_count, bad: account.error_count })],
     ["flight", account.in_flight],
     ["plan", account.quota?.plan],
-    ["trial", account.quota?.trial && `${amount(account.quota.trial.used ?? 0)} / ${amount(account.quota.trial.limit ?? 0)}`],
+    ["grants", account.quota && grantsOf(account.quota).map(grantOf).join(" · ")],
+    ["overage", account.quota && t(account.quota.overage_allowed ? "accounts.fact.overage.yes" : "accounts.fact.overage.no")],
     ["endpoint", account.endpoint],
     ["region", account.region],
     ["start", account.startUrl],

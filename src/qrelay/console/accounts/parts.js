@@ -5,7 +5,7 @@ import { html } from "../html.js";
 import { Meter, StateDot } from "../ui/state.js";
 import { Countdown, Time, useNow } from "../ui/time.js";
 import { t } from "../words.js";
-import { TONES, usedShare } from "./account.js";
+import { creditsOf, TONES, usedShare } from "./account.js";
 
 /** @param {{account: import("./account.js").Account}} props */
 export function State({ account }) {
@@ -21,15 +21,15 @@ export function State({ account }) {
 export function Quota({ account }) {
   const { quota } = account;
   const share = usedShare(account);
-  if (share === null) {
+  const credits = creditsOf(account);
+  if (share === null || credits === null) {
     return html`<div><${Meter} share=${null} label=${t("account.quota.unknown")} /><p class="meta">${t("account.quota.unknown")}</p></div>`;
   }
-  const left = Math.max(0, quota.limit - quota.used);
   return html`
     <div>
       <${Meter} share=${share} label=${t("account.quota.used", { share: percent(share) })} />
       <div class="spread meta">
-        <span>${t("account.quota.left", { left: amount(left), limit: amount(quota.limit) })}</span>
+        <span>${t("account.quota.left", { left: amount(credits.left), limit: amount(credits.total) })}</span>
         ${quota.resets_at && html`<span>${t("account.quota.resets")} <${Time} at=${quota.resets_at} /></span>`}
       </div>
       ${quota.stale && html`<p class="meta">${quota.read_at ? html`${t("account.quota.stale")} <${Time} at=${quota.read_at} />` : t("account.quota.old")}</p>`}

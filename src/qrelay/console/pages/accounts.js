@@ -77,8 +77,8 @@ function List({ accounts, again, open }) {
   const [state, setState] = useQuery("state");
   const found = useMemo(() => {
     const words = asked.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = (account) => [account.label, account.id, account.email, account.kind, account.region].join(" ").toLowerCase();
-    return accounts.filter((account) => (!state || account.state === state) && words.every((word) => text(account).includes(word)));
+    const text = (account) => [account.label, account.email, account.kind, account.region].join(" ").toLowerCase();
+    return accounts.filter((account) => (!state || account.state === state) && words.every((word) => text(account).includes(word) || account.id.startsWith(word)));
   }, [accounts, asked, state]);
   const states = STATES.map((name) => [name, t(`account.state.${name}`)]);
   return html`

@@ -17,7 +17,7 @@ const FEW = 6; // cards that are shown here
 const WAITING = ["needs_login", "suspended"];
 
 export default function Overview() {
-  const { data: overview } = useAnswer("/v2/overview", { every: 5000 });
+  const { data: overview, error, again } = useAnswer("/v2/overview", { every: 5000 });
   const { data: accounts, error: refused, again: anew } = useAnswer("/v2/accounts", { every: 5000 });
   const counts = accounts ? tally(accounts) : null;
   const total = accounts?.length ?? 0;
@@ -27,7 +27,7 @@ export default function Overview() {
   const sub = counts && [sentence, exceptions(counts)].filter(Boolean).join(" ");
   return html`
     <${Page} title=${counts ? readiness(counts) : t("page.overview")} sub=${sub}>
-      ${refused && html`<${Problem} error=${refused} again=${anew} />`}
+      ${(refused ?? error) && html`<${Problem} error=${refused ?? error} again=${() => Promise.all([again(), anew()])} />`}
       ${waiting.slice(0, 3).map((account) => html`<${Waits} key=${account.id} account=${account} changed=${anew} />`)}
       ${waiting.length > 3 && html`<p class="after"><a href=${hrefOf("accounts")}>${t("overview.more", { count: waiting.length - 3 })}</a></p>`}
       ${overview && html`<${Figures} overview=${overview} />`}

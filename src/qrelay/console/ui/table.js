@@ -2,7 +2,7 @@
 // table scrolls in a box of its own.
 
 import { Component } from "preact";
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 
 const ROW = 44; // px, as in style/parts.css (.table.long)
@@ -36,10 +36,13 @@ export function Table({ label, columns, rows, rowKey, open, openLabel, sort = ""
     watch.observe(element);
     return () => watch.disconnect();
   }, [long]);
-  const scrolled = (event) => {
-    const at = Math.floor(event.currentTarget.scrollTop / ROW);
+  const look = (top) => {
+    const at = Math.floor(top / ROW);
     setFirst(at - (at % STEP));
   };
+  const scrolled = (event) => look(event.currentTarget.scrollTop);
+  // Other rows may be fewer, and the box is then scrolled back without a word.
+  useLayoutEffect(() => look(long ? (box.current?.scrollTop ?? 0) : 0), [long, sorted]);
   const from = long ? Math.min(Math.max(0, first - AROUND), Math.max(0, sorted.length - seen - AROUND)) : 0;
   const to = long ? Math.min(sorted.length, first + seen + STEP + AROUND) : sorted.length;
   return html`
