@@ -14,10 +14,10 @@ CHECK = status=0; \
 	$(BIN)/basedpyright || status=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clients image docs lock clean
+.PHONY: help setup run test lint bench clients image screenshots docs lock clean
 
 help: ## List these targets.
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the result.
 
@@ -38,6 +38,9 @@ clients: .venv/.dev ## Run real coding agents against the demonstration (fetches
 
 image: .venv/.dev ## Follow the Dockerfile without a container engine, and start what comes out.
 	@$(BIN)/python -m tests.deploy.run
+
+screenshots: .venv/.dev .venv/.browser ## Take the pictures in docs/screenshots anew.
+	@$(BIN)/python -m tests.console.screenshots
 
 docs: .venv/.dev ## Write docs/reference anew from the code.
 	@$(BIN)/python docs/generate.py
