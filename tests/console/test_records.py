@@ -95,3 +95,13 @@ async def test_health_says_why_not(desk: Desk) -> None:
     await expect(page.locator("h1")).to_have_text("Requests can't be served now")
     await expect(page.get_by_text("Not ready")).to_be_visible()
     assert await violations(page) == []
+
+
+async def test_what_a_page_asks_by_itself_says_so(desk: Desk) -> None:
+    """A session doesn't stay open for it (tests/gateway/test_sessions.py)."""
+    asked = desk.page.expect_request(lambda request: request.url.endswith("/v2/health"))
+    again = desk.page.expect_request(lambda request: request.headers.get("x-qrelay-background") == "1")
+    async with asked as first, again as later:
+        await desk.open("/console/health")
+    assert "x-qrelay-background" not in (await first.value).headers
+    assert (await later.value).method == "GET"

@@ -11,16 +11,17 @@ import pytest
 import uvicorn
 from pydantic import SecretStr
 
-from qrelay.http.app import build_app
+from qrelay.http.app import App, build_app
 from qrelay.settings import Settings
 from qrelay.simulator.server import Simulator
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncGenerator[str]:
-    """The gateway's URL, while it serves."""
+async def serving(settings: Settings, app: App | None = None) -> AsyncGenerator[str]:
+    """The gateway's URL, while it serves; `app` is one made of those settings."""
+    app = app or build_app(settings)
     config = uvicorn.Config(
-        build_app(settings), port=0, lifespan="on", log_config=None, access_log=False, ws="none", proxy_headers=False
+        app, port=0, lifespan="on", log_config=None, access_log=False, ws="none", proxy_headers=False
     )
     server = uvicorn.Server(config)
     config.load()

@@ -86,6 +86,40 @@ async def test_who_it_was(tmp_path: Path) -> None:
         assert [row["actor"] for row in await entries(relay)] == ["admin"]
 
 
+async def test_a_client_key_that_wants_to_manage_is_told_of_once(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"admin_secret": SecretStr("the-admin-secret"), "api_keys": (SecretStr("a-client-key"),)}
+    async with bench(tmp_path / "home", **more) as relay:
+        admin = {"authorization": "Bearer the-admin-secret"}
+        key = (await relay.http.post("/v2/keys", headers=admin)).json()
+        for text, status in ((key["key"], 403), ("a-client-key", 403), ("of nobody", 403)):
+            for _ in range(3):
+                headers = {"authorization": f"Bearer {text}"}
+                assert (await relay.http.delete("/v2/accounts/nobody", headers=headers)).status_code == status
+        assert (await relay.http.get("/v2/keys", headers={"x-api-key": key["key"]})).status_code == 401
+        given, made, _ = (await relay.http.get("/v2/audit", headers=admin)).json()["entries"]
+        assert (made["action"], made["actor"], made["target"], made["status"]) == (
+            "key.refuse",
+            "system",
+            key["id"],
+            403,
+        )
+        assert made["detail"] == {"route": "DELETE /v2/accounts/{id}"}
+        assert given["target"].startswith("settings_")
+
+
+async def test_what_is_asked_for_without_its_body_is_a_change_too(relay: Bench) -> None:
+    await relay.http.head("/test/token")
+    assert [row["action"] for row in await entries(relay)] == ["account.refresh"]
+
+
+async def test_a_secret_in_an_ids_place_is_not_kept(relay: Bench) -> None:
+    key = (await relay.http.post("/v2/keys")).json()["key"]
+    for wrong in (key, "%00", "x" * 500):
+        assert (await relay.http.delete(f"/v2/keys/{wrong}")).status_code == 404
+    targets = [row["target"] for row in await entries(relay)]
+    assert targets[:3] == ["x" * 100, None, "[redacted]"]
+
+
 async def test_a_log_in_is_told_by_its_end(relay: Bench) -> None:
     started = (await relay.http.post("/v2/auth/start", json={})).json()
     approve(relay, started)
@@ -124,6 +158,18 @@ async def test_the_oldest_make_room(tmp_path: Path) -> None:
         await log.note("system", "login.fail", status=400)
     async with database.reading() as connection:
         assert await connection.scalar(select(func.count()).select_from(table)) == 10
+    await database.close()
+
+
+async def test_refusals_push_nothing_out(tmp_path: Path) -> None:
+    database = await open_database(f"sqlite:///{tmp_path}/qrelay.sqlite3", open_vault(tmp_path))
+    log = AuditLog(database, kept=20)
+    for _ in range(5):
+        await log.note("admin", "account.delete")
+    for _ in range(495):
+        await log.note("session", "session.refuse", status=401)
+    actions = [entry.action for entry in (await log.page(100, None))[0]]
+    assert actions == ["session.refuse"] * 2 + ["account.delete"] * 5
     await database.close()
 
 

@@ -56,6 +56,57 @@ async def test_two_names_are_none(relay: Bench, name: str) -> None:
             await writer.wait_closed()
 
 
+async def said(relay: Bench, *lines: str) -> int:
+    """The status of an answer to a request as it is written here."""
+    reader, writer = await asyncio.open_connection(*relay.http.base_url.netloc.decode().split(":"))
+    writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode())
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    await writer.wait_closed()
+    return status
+
+
+@pytest.mark.parametrize("form", ["authorization: Bearer {}", "x-api-key: {}"])
+async def test_two_keys_are_none(tmp_path: Path, form: str) -> None:
+    async with bench(tmp_path / "home", api_keys=(SecretStr("a-good-key"),)) as relay:
+        head = ("GET /v1/models HTTP/1.1", "host: 127.0.0.1")
+        assert await said(relay, *head, form.format("a-good-key")) == 200
+        for both in (("a-good-key", "another"), ("another", "a-good-key")):
+            assert await said(relay, *head, *map(form.format, both)) == 401
+
+
+async def test_what_nginx_passes_on_by_itself_is_not_from_this_machine(relay: Bench) -> None:
+    """Its defaults are HTTP/1.0 and the address it calls as the Host, and no header that tells of it."""
+    host = f"host: {relay.http.base_url.netloc.decode()}"
+    for version, status in (("1.1", 200), ("1.0", 403)):
+        assert await said(relay, f"GET /v2/accounts HTTP/{version}", host) == status
+    assert await said(relay, "GET /livez HTTP/1.0", host) == 200
+
+
+async def test_a_page_elsewhere_can_lead_here_but_not_use_what_is_here(relay: Bench) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    assert (await relay.http.get("/docs", headers=link)).status_code == 200
+    assert (await relay.http.get("/test/token", headers=link)).status_code == 403
+    assert (await relay.http.post("/v2/keys", headers=link)).status_code == 403
+    for more in (
+        {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
+        {"sec-fetch-dest": "iframe"},
+        {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script"},
+    ):
+        for method in ("GET", "HEAD"):
+            for path in ("/test/token", "/v2/accounts", "/metrics"):
+                assert (await relay.http.request(method, path, headers=link | more)).status_code == 403, (path, more)
+    assert (await relay.http.get("/v2/audit")).json()["entries"][0]["action"] == "account.refresh"
+
+
+async def test_answers_about_the_gateway_are_for_who_asked(relay: Bench) -> None:
+    for path in ("/v2/accounts", "/v2/nothing", "/api/accounts", "/credentials"):
+        headers = (await relay.http.get(path)).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
 async def test_with_keys_one_of_them_is_needed(tmp_path: Path) -> None:
     keys = (SecretStr("first-key"), SecretStr("second-key"))
     async with bench(tmp_path / "home", api_keys=keys) as relay:
@@ -95,6 +146,10 @@ async def test_with_keys_one_of_them_is_needed(tmp_path: Path) -> None:
         {"x-real-ip": "127.0.0.1"},
         {"via": "1.1 proxy"},
         {"cf-connecting-ip": "127.0.0.1"},
+        {"true-client-ip": "127.0.0.1"},
+        {"x-original-forwarded-for": "127.0.0.1"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
     ],
 )
 async def test_management_without_a_secret_answers_only_this_machine(relay: Bench, headers: dict[str, str]) -> None:

@@ -1,5 +1,7 @@
 """Client keys against the running gateway: what they open, when they stop, and what is said of one that doesn't."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -47,34 +49,59 @@ async def test_from_development_mode_to_keys_and_back(relay: Bench) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "key_unknown")
 
 
-async def test_each_kind_of_wrong_key_is_told_apart(relay: Bench) -> None:
-    kept, gone = await made(relay), await made(relay)
-    over = await made(relay, expires_at="2020-01-31")
-    assert over["expires_at"] == "2020-01-31T00:00:00Z"
-    await relay.http.delete(f"/v2/keys/{gone['id']}")
-    for key, said in (
-        (gone["key"], "revoked"),
-        (over["key"], "expired on 2020-01-31"),
-        (kept["key"][:-1] + "!", "mistyped"),
-        (kept["key"].swapcase(), "does not know"),
-        ("sk-of-somebody-else", "does not know"),
-        (None, "has none"),
-    ):
-        answer = await asked(relay, key)
-        error = answer.json()["error"]
-        assert (answer.status_code, error["code"]) == (401, "invalid_api_key"), key
-        assert said in error["message"], key
-        assert key is None or key not in answer.text
-    assert not relay.sim.chats
-    states = [row["state"] for row in (await relay.http.get("/v2/keys")).json()["keys"]]
-    assert states == ["active", "expired"]
+def let_expire(home: Path, key: dict[str, Any]) -> None:
+    """Between two runs of the gateway: the key ended on the last of January 2020."""
+    with closing(sqlite3.connect(home / "qrelay.sqlite3")) as database, database:
+        database.execute("UPDATE keys SET expires_at = 1580428800 WHERE id = ?", (key["id"],))
 
 
-async def test_an_expired_key_keeps_the_doors_shut(relay: Bench) -> None:
-    over = await made(relay, expires_at=1_600_000_000)
-    assert (await asked(relay, None)).status_code == 401
-    await relay.http.delete(f"/v2/keys/{over['id']}")
-    assert (await asked(relay, None)).status_code == 200
+async def test_each_kind_of_wrong_key_is_told_apart(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with bench(home) as relay:
+        kept, gone, over = await made(relay), await made(relay), await made(relay, expires_at="2999-01-31")
+        assert over["expires_at"] == "2999-01-31T00:00:00Z"
+        await relay.http.delete(f"/v2/keys/{gone['id']}")
+    let_expire(home, over)
+    async with bench(home) as relay:
+        for key, said in (
+            (gone["key"], "revoked"),
+            (over["key"], "expired on 2020-01-31"),
+            (kept["key"][:-1] + "!", "mistyped"),
+            (kept["key"].swapcase(), "does not know"),
+            ("sk-of-somebody-else", "does not know"),
+            (None, "has none"),
+        ):
+            answer = await asked(relay, key)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["code"]) == (401, "invalid_api_key"), key
+            assert said in error["message"], key
+            assert key is None or key not in answer.text
+        assert not relay.sim.chats
+        states = [row["state"] for row in (await relay.http.get("/v2/keys")).json()["keys"]]
+        assert states == ["active", "expired"]
+
+
+async def test_an_expired_key_keeps_the_doors_shut(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with bench(home) as relay:
+        over = await made(relay, expires_at=4_000_000_000)
+    let_expire(home, over)
+    async with bench(home) as relay:
+        path = "/v1/messages/count_tokens"
+        assert (await relay.http.post(path, json=BODY)).status_code == 401
+        await relay.http.delete(f"/v2/keys/{over['id']}")
+        assert (await relay.http.post(path, json=BODY)).status_code == 200
+
+
+async def test_what_a_key_has_begun_is_answered_to_its_end(relay: Bench) -> None:
+    key = await made(relay)
+    headers = {"authorization": f"Bearer {key['key']}"}
+    async with relay.http.stream("POST", CHAT, json=BODY | {"stream": True}, headers=headers) as answer:
+        assert answer.status_code == 200
+        await relay.http.delete(f"/v2/keys/{key['id']}")
+        assert (await answer.aread()).endswith(b"data: [DONE]\n\n")
+    await made(relay)
+    assert "revoked" in (await asked(relay, key["key"])).text
 
 
 async def test_on_another_bind_no_key_is_no_way_in(tmp_path: Path) -> None:
@@ -120,6 +147,8 @@ async def test_a_key_outlives_a_restart(tmp_path: Path) -> None:
         b'{"expires_at": "soon"}',
         b'{"expires_at": 1e300}',
         b'{"expires_at": []}',
+        b'{"expires_at": 0}',
+        b'{"expires_at": "2020-01-31"}',
         b'{"expires_at": "0001-01-01T00:00:00+23:59"}',
     ],
 )

@@ -1,6 +1,9 @@
 """Logging in to the console: the cookie, what it opens and from where, guesses, and the audit log of it."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
@@ -86,13 +89,16 @@ async def test_a_change_needs_the_consoles_own_page(guarded: Bench) -> None:
         good | {"origin": "http://127.0.0.1:1"},
         good | {"sec-fetch-site": "same-site"},
         good | {"sec-fetch-site": "cross-site"},
+        {"x-qrelay-csrf": "1", "sec-fetch-site": "none"},
     ):
         answer = await guarded.http.post("/v2/keys", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "client_forbidden"), headers
     for headers in (good, {"origin": guarded.url, "x-qrelay-csrf": "1"}):
         assert (await guarded.http.post("/v2/keys", headers=headers)).status_code == 200, headers
-    answer = await guarded.http.get("/test/token", headers={"sec-fetch-site": "same-site"})
-    assert answer.status_code == 403, "a page on another port of this machine sends the cookie"
+    for method in ("GET", "HEAD"):
+        for headers in ({"sec-fetch-site": "same-site"}, {}):
+            answer = await guarded.http.request(method, "/test/token", headers=headers)
+            assert answer.status_code == 403, "a page on another port sends the cookie, and may not say that it is one"
     assert len((await guarded.http.get("/v2/keys")).json()["keys"]) == 2
 
 
@@ -115,6 +121,46 @@ async def test_a_new_log_in_has_a_new_cookie_and_ends_the_old_session(guarded: B
     for token, status in ((first, 401), (second, 200), ("", 401), (second[:-1], 401), (SECRET, 401)):
         sent = {"cookie": f"qrelay_session={token}"}
         assert (await guarded.http.get("/v2/accounts", headers=sent)).status_code == status
+
+
+async def test_logging_out_ends_what_was_opened_by_http_and_by_https(guarded: Bench) -> None:
+    by_http = (await log_in(guarded)).cookies["qrelay_session"]
+    guarded.http.cookies.clear()
+    by_https = (await log_in(guarded, **{"x-forwarded-proto": "https"})).cookies["__Host-qrelay_session"]
+    guarded.http.cookies.clear()
+    sent = {"cookie": f"qrelay_session={by_http}; __Host-qrelay_session={by_https}"}
+    secure = {"x-forwarded-proto": "https"} | page(guarded) | sent
+    assert (await guarded.http.delete("/v2/session", headers=secure)).json()["open"] is False
+    for token in (by_http, by_https):
+        sent = {"cookie": f"qrelay_session={token}"}
+        assert (await guarded.http.get("/v2/accounts", headers=sent)).status_code == 401
+
+
+async def test_what_a_page_asks_by_itself_keeps_nobody_logged_in(guarded: Bench, tmp_path: Path) -> None:
+    await log_in(guarded)
+
+    def seen() -> float:
+        with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3")) as database:
+            return database.execute("SELECT seen_at FROM sessions").fetchone()[0]
+
+    with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3", isolation_level=None)) as database:
+        database.execute("UPDATE sessions SET seen_at = seen_at - 600")
+    before = seen()
+    for headers in ({"x-qrelay-background": "1"}, {"accept": "text/event-stream"}):
+        assert (await guarded.http.get("/v2/overview", headers=headers)).status_code == 200
+        assert seen() == before
+    assert (await guarded.http.get("/v2/overview")).status_code == 200
+    assert seen() > before
+
+
+async def test_the_live_log_ends_with_the_session(guarded: Bench) -> None:
+    await log_in(guarded)
+    async with guarded.http.stream("GET", "/v2/requests/live") as live:
+        coming = live.aiter_bytes()
+        assert await anext(coming)
+        await guarded.http.delete("/v2/session", headers=page(guarded))
+        async with asyncio.timeout(20):
+            assert [chunk async for chunk in coming if not chunk.startswith(b":")] == []
 
 
 async def test_a_session_outlives_a_restart_but_not_its_secret(tmp_path: Path) -> None:

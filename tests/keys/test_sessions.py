@@ -25,6 +25,16 @@ async def test_it_ends_when_nobody_asks(process: Process, clock: Clock) -> None:
         assert await sessions.ends_at(token) is None
 
 
+async def test_to_look_whether_it_is_there_is_not_to_use_it(process: Process, clock: Clock) -> None:
+    async with process() as database:
+        sessions = Sessions(database, "secret")
+        token, _ = await sessions.open(None)
+        clock.ahead += 29 * MINUTE
+        assert await sessions.ends_at(token, touch=False)
+        clock.ahead += 2 * MINUTE
+        assert await sessions.ends_at(token) is None
+
+
 async def test_it_ends_after_half_a_day_in_any_case(process: Process, clock: Clock) -> None:
     async with process() as database:
         sessions = Sessions(database, "secret")
@@ -79,3 +89,25 @@ def test_so_many_guesses_a_minute() -> None:
     assert attempts.wait("10.0.0.3", 30) == 30, "there were four in all"
     assert attempts.wait("10.0.0.1", 61) == 0
     assert attempts.wait("2001:db8::3", 81) == 0
+
+
+def test_who_knows_the_secret_is_not_locked_out_by_guesses_from_elsewhere() -> None:
+    attempts = Attempts(per_place=2, in_all=4)
+    attempts.passed("10.0.0.1")
+    for place in ("10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4"):
+        attempts.failed(place, 0)
+    assert attempts.wait("10.0.0.2", 1) == 59
+    assert attempts.wait("10.0.0.1", 1) == 0
+    attempts.failed("10.0.0.1", 1)
+    attempts.failed("10.0.0.1", 1)
+    assert attempts.wait("10.0.0.1", 2) == 59, "what it guesses itself counts"
+    for number in range(300):
+        attempts.passed(f"10.1.{number // 256}.{number % 256}")
+    assert attempts.wait("10.0.0.1", 61) == 0
+
+
+def test_an_address_written_as_ipv6_is_that_address() -> None:
+    attempts = Attempts(per_place=1, in_all=10)
+    attempts.failed("::ffff:10.0.0.1", 0)
+    assert attempts.wait("10.0.0.1", 1) == 59
+    assert attempts.wait("::ffff:10.0.0.2", 1) == 0

@@ -23,10 +23,10 @@ export function useAnswer(path, { every = 0 } = {}) {
     const ending = new AbortController();
     let timer = 0;
     setState((before) => (before.path === path ? before : { path, data: kept.get(path) ?? null, error: null }));
-    const ask = async () => {
+    const ask = async (background = false) => {
       clearTimeout(timer);
       try {
-        const data = await call(path, { signal: ending.signal });
+        const data = await call(path, { signal: ending.signal, background });
         kept.set(path, data);
         if (!ending.signal.aborted) setState({ path, data, error: null });
       } catch (error) {
@@ -37,7 +37,7 @@ export function useAnswer(path, { every = 0 } = {}) {
       if (every && !ending.signal.aborted) timer = window.setTimeout(soon, every);
     };
     const soon = () => {
-      if (document.visibilityState === "visible") void ask();
+      if (document.visibilityState === "visible") void ask(true);
     };
     asking.current = ask;
     document.addEventListener("visibilitychange", soon);

@@ -22,14 +22,16 @@ export const door = store({ required: false, open: true });
 
 /**
  * @param {string} path
- * @param {{method?: string, body?: unknown, raw?: Blob, signal?: AbortSignal, keepalive?: boolean}} [options]
- *   `body` goes as JSON, `raw` as it is.
+ * @param {{method?: string, body?: unknown, raw?: Blob, signal?: AbortSignal, keepalive?: boolean,
+ *   background?: boolean}} [options]
+ *   `body` goes as JSON, `raw` as it is; `background` says that no person asks, so that a session may end meanwhile.
  * @returns {Promise<any>} Raises ApiError, and AbortError when the signal says so.
  */
-export async function call(path, { method = "GET", body, raw, signal, keepalive = false } = {}) {
+export async function call(path, { method = "GET", body, raw, signal, keepalive = false, background = false } = {}) {
   /** @type {Record<string, string>} */
   const headers = { accept: "application/json" };
   if (method !== "GET") headers["x-qrelay-csrf"] = "1";
+  if (background) headers["x-qrelay-background"] = "1";
   if (body !== undefined) headers["content-type"] = "application/json";
   if (raw !== undefined) headers["content-type"] = "application/octet-stream";
   let response;

@@ -237,7 +237,7 @@ class App:
                     *sessions.routes(console_sessions, self._doors, audit_log),
                     *audit.routes(audit_log),
                     *master_key.routes(database, store, settings.home),
-                    *request_log.routes(journal, names, self.leaving),
+                    *request_log.routes(journal, names, self.leaving, self._doors),
                     *usage.routes(journal, names),
                     *overview.routes(overview.Parts(store, pool, client_keys, journal)),
                 ],

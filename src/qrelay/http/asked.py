@@ -8,8 +8,11 @@ from starlette.types import Scope
 
 from qrelay.settings import is_loopback
 
-_PROXY_HEADERS = (b"forwarded", b"x-real-ip", b"via")
-_PROXY_PREFIXES = (b"x-forwarded-", b"cf-")
+_PROXY_HEADERS = frozenset(
+    {b"forwarded", b"x-real-ip", b"via", b"cdn-loop", b"true-client-ip", b"x-client-ip", b"x-cluster-client-ip"}
+)
+_PROXY_PREFIXES = (b"x-forwarded-", b"x-original-", b"cf-")
+_OWN_SITES = frozenset({"", "same-origin", "none"})
 
 
 class Asked(NamedTuple):
@@ -31,31 +34,51 @@ def asked(scope: Scope) -> Asked:
         elif name == b"origin":
             origin = _joined(origin, value)
         elif name == b"authorization":
-            authorization = value.decode("latin-1")
+            authorization = _joined(authorization, value)
         elif name == b"x-api-key":
-            api_key = value.decode("latin-1").strip()
+            api_key = _joined(api_key, value)
         elif name in _PROXY_HEADERS or name.startswith(_PROXY_PREFIXES):
             through_proxy = True
     scheme, _, token = authorization.strip().partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return Asked(host, origin, bearer, api_key, through_proxy)
+    return Asked(host, origin, bearer, api_key.strip(), through_proxy)
 
 
 def _joined(before: str, value: bytes) -> str:
-    """Two of what there may be one of are no name of ours: who sends both means somebody to read the other one."""
+    """Two of what there may be one of are no name and no key of ours: somebody is meant to read the other one."""
     text = value.decode("latin-1")
     return f"{before}, {text}" if before else text
 
 
 def from_this_machine(scope: Scope, request: Asked) -> bool:
-    """A direct request from loopback to a loopback name, and from no page of another origin."""
+    """A direct request from loopback to a loopback name, and from no page of another origin.
+
+    HTTP/1.0 is what nginx speaks to what is behind it where its configuration says nothing, without any other trace.
+    """
     peer = scope.get("client")
     return (
         peer is not None
         and is_loopback(peer[0])
         and is_loopback(host_name_of(request.host))
         and not request.through_proxy
-        and (not request.origin or same_origin(request))
+        and scope.get("http_version") != "1.0"
+        and (not from_foreign_page(scope, request) or _follows_a_link(scope, request))
+    )
+
+
+def from_foreign_page(scope: Scope, request: Asked) -> bool:
+    """Whether a browser says that it is for a page of another origin: another port of this machine is one."""
+    site = header(scope, b"sec-fetch-site").lower()
+    return site not in _OWN_SITES or bool(request.origin and not same_origin(request))
+
+
+def _follows_a_link(scope: Scope, request: Asked) -> bool:
+    """A person comes here from a page elsewhere, and that page does not see what they find."""
+    return (
+        scope["method"] == "GET"
+        and not request.origin
+        and header(scope, b"sec-fetch-mode") == "navigate"
+        and header(scope, b"sec-fetch-dest") == "document"
     )
 
 
@@ -95,13 +118,18 @@ HOST_COOKIE = f"__Host-{COOKIE}"
 """Its name where the page came by https: browsers then take it from this very host only."""
 
 
-def session_token(scope: Scope) -> str:
-    """What the session cookie holds; "" without one."""
+def session_tokens(scope: Scope) -> list[str]:
+    """What the session cookies hold, the one that counts first: who came by http and by https has one of each."""
     held: dict[str, str] = {}
     for pair in header(scope, b"cookie", between="; ").split(";"):
         name, _, value = pair.partition("=")
         held.setdefault(name.strip(), value.strip())
-    return held.get(HOST_COOKIE) or held.get(COOKIE) or ""
+    return [token for name in (HOST_COOKIE, COOKIE) if (token := held.get(name))]
+
+
+def session_token(scope: Scope) -> str:
+    """The one that counts; "" without one."""
+    return next(iter(session_tokens(scope)), "")
 
 
 def by_https(scope: Scope, request: Asked) -> bool:

@@ -32,6 +32,7 @@ _SURFACES: Final = frozenset({"v2", "api"})
 
 def action(method: str, route: str) -> str | None:
     """What a request of that route does, such as `account.update`; None when it only looks. `route` has `{id}`s."""
+    method = "GET" if method == "HEAD" else method  # the same is done for it
     if (method, route) in _NAMED:
         return _NAMED[method, route]
     if method not in _VERBS:

@@ -25,6 +25,7 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.asked import (
     Asked,
     asked,
+    from_foreign_page,
     from_this_machine,
     header,
     host_name_of,
@@ -40,9 +41,12 @@ from qrelay.records.audit import Actor
 from qrelay.settings import is_loopback
 
 CSRF_HEADER: Final = "x-qrelay-csrf"
+BACKGROUND_HEADER: Final = "x-qrelay-background"
+"""With it a page asks by itself, and nobody is there for all we know: that keeps no session alive."""
 
 _OWNER = "qrelay.owner"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_CHANGING = frozenset({"/test/token"})  # a GET that does something, as aq2api has it
 
 
 def for_owner(app: ASGIApp) -> ASGIApp:
@@ -141,13 +145,14 @@ class Doors:
                     retry_after=wait,
                 )
             if not self.is_admin_secret(request.bearer):
-                if not self._keys.knows(request.bearer):
+                if self._keys.id_of(request.bearer) is None:
                     self._guesses.failed(peer_of(scope) or "", now)
                 raise RelayError(
                     ErrorCode.client_forbidden,
                     "That is not the admin secret.",
                     remedy="Client keys do not open management routes; send QRELAY_ADMIN_SECRET.",
                 )
+            self._guesses.passed(peer_of(scope) or "")
             if request.origin and not same_origin(request):
                 raise _foreign_page()
             return "admin"
@@ -167,9 +172,10 @@ class Doors:
             raise RelayError(
                 ErrorCode.client_unauthorized, "This session has ended.", remedy="Log in to the console again."
             )
-        if scope["method"] in _READING:
+        if scope["method"] in _READING and scope["path"] not in _CHANGING:
             return
-        if header(scope, CSRF_HEADER.encode()) != "1" or not (request.origin or header(scope, b"sec-fetch-site")):
+        ours = request.origin or header(scope, b"sec-fetch-site").lower() == "same-origin"
+        if header(scope, CSRF_HEADER.encode()) != "1" or not ours:
             raise RelayError(
                 ErrorCode.client_forbidden,
                 "A session may change something from the console's own pages only.",
@@ -179,20 +185,35 @@ class Doors:
 
     def check_page(self, scope: Scope) -> None:
         """Refuse what a browser sends for a page of another origin: another port of this machine is one."""
-        request = asked(scope)
-        from_elsewhere = header(scope, b"sec-fetch-site").lower() not in {"", "same-origin", "none"}
-        if from_elsewhere or (request.origin and not same_origin(request)):
+        if from_foreign_page(scope, asked(scope)):
             raise _foreign_page()
 
     async def session_ends_at(self, scope: Scope) -> float | None:
         """When the caller's session ends at the latest, None without one. Raises RelayError(store_failed)."""
         token = session_token(scope)
-        return await self._sessions.ends_at(token) if token and self._sessions is not None else None
+        if not token or self._sessions is None:
+            return None
+        return await self._sessions.ends_at(token, touch=not _in_background(scope))
+
+    async def still_open(self, scope: Scope) -> bool:
+        """Whether who was let in to a management route, and is still there, would be let in again.
+
+        Only a session can have ended since. Raises RelayError(store_failed).
+        """
+        if from_owner(scope) or self._admin is None or asked(scope).bearer:
+            return True
+        return await self.session_ends_at(scope) is not None
 
     async def check_metrics(self, scope: Scope) -> None:
         """Figures are for this machine too when there is an admin secret: who scrapes them from here needs no key."""
         if not from_this_machine(scope, asked(scope)):
             await self.check_management(scope)
+
+    def key_of(self, scope: Scope) -> str | None:
+        """The id of the client key that a request has in the admin secret's place, None for any other."""
+        request = asked(scope)
+        key = request.bearer or request.api_key
+        return self._keys.id_of(key) if key and self._admin is not None else None
 
     def is_admin_secret(self, text: str) -> bool:
         """Whether it is; where there is none, nothing is."""
@@ -205,6 +226,13 @@ class Doors:
     def _names_us(self, host: str) -> bool:
         name = host_name_of(host)
         return is_loopback(name) or name.lower() in self._allowed_hosts
+
+
+def _in_background(scope: Scope) -> bool:
+    """Whether a page asks by itself; a stream of events connects anew by itself, and can send no header of ours."""
+    return scope["method"] in _READING and (
+        header(scope, BACKGROUND_HEADER.encode()) == "1" or header(scope, b"accept") == "text/event-stream"
+    )
 
 
 def _foreign_page() -> RelayError:

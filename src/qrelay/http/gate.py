@@ -1,14 +1,17 @@
 """The one way to the management routes: the door, the body's size, the audit log. Not what the routes do.
 
     let in?  ->  body  ->  a row in the audit log  ->  the route  ->  how it ended into that row  ->  the answer
+      no     ->  where a client key was tried, a row that says so: somebody has it who wants more
 
 An answer is sent when its row is complete, so whoever reads the log next finds it there. A change whose row can't be
 written is refused (docs/decisions/0008-no-change-without-a-trace.md).
 """
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+import structlog
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,10 +21,20 @@ from qrelay.http.asked import peer_of
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import opens_with_a_secret, refusal
-from qrelay.records.audit import Actor, AuditLog
+from qrelay.logs import Redactor
+from qrelay.records.audit import KEY_REFUSED, Actor, AuditLog
+
+log = structlog.get_logger()
 
 _STRANGERS_BODY: Final = 16 * 1024
-_PRIVATE: Final = (b"cache-control", b"no-store")
+_PRIVATE: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_REFUSED: Final = frozenset({ErrorCode.client_forbidden, ErrorCode.client_unauthorized})
+_NOTED_EVERY: Final = 60.0
+_LONGEST_TARGET: Final = 100
 
 
 class _Change(NamedTuple):
@@ -51,6 +64,8 @@ class Gate:
         self._audit = audit
         self._console = console
         self._max_body = max_body
+        self._noted: dict[str, float] = {}  # when a key was last told of, by its id: so there are few
+        self._redact = Redactor().text
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         send = _unkept(send)
@@ -59,6 +74,8 @@ class Gate:
             body = await read_body(scope, receive, _STRANGERS_BODY if actor is None else self._max_body)
             change = None if actor is None else await self._begin(actor, scope, body)
         except RelayError as error:
+            if error.code in _REFUSED:
+                await self._note_key(scope)
             await refusal(error, scope["path"])(scope, receive, send)
             return
         except ClientLeft:
@@ -86,19 +103,42 @@ class Gate:
 
     async def _begin(self, actor: Actor, scope: Scope, body: bytes) -> _Change | None:
         """Its row; None where nothing is changed, or there is no such route. Raises RelayError(store_failed)."""
+        route, params = self._route(scope)
+        action = None if route is None else audited.action(scope["method"], route)
+        if action is None:
+            return None
+        target = self._target(params.get("id"))
+        names = audited.members(body)
+        detail = {"members": names} if names else {}
+        seq = await self._audit.begin(actor, peer_of(scope), action, target, detail)
+        return _Change(seq, target, detail)
+
+    def _route(self, scope: Scope) -> tuple[str | None, dict[str, Any]]:
         for route in self._routes():
             match, found = route.matches(scope)
-            if match is not Match.FULL or not isinstance(route, Route):
-                continue
-            action = audited.action(scope["method"], route.path)
-            if action is None:
-                return None
-            target: str | None = found["path_params"].get("id")
-            names = audited.members(body)
-            detail = {"members": names} if names else {}
-            seq = await self._audit.begin(actor, peer_of(scope), action, target, detail)
-            return _Change(seq, target, detail)
-        return None
+            if match is Match.FULL and isinstance(route, Route):
+                return route.path, found["path_params"]
+        return None, {}
+
+    def _target(self, said: str | None) -> str | None:
+        """An id as somebody wrote it: who revokes a key may well give the key itself."""
+        return None if said is None or not said.isprintable() else self._redact(said)[:_LONGEST_TARGET]
+
+    async def _note_key(self, scope: Scope) -> None:
+        """Once a minute for each key, for its holder shall not fill the log with it."""
+        key_id = self._doors.key_of(scope)
+        now = time.monotonic()
+        if key_id is None or now - self._noted.get(key_id, -_NOTED_EVERY) < _NOTED_EVERY:
+            return
+        self._noted[key_id] = now
+        route, _ = self._route(scope)
+        detail = {} if route is None else {"route": f"{scope['method']} {route}"}
+        try:
+            await self._audit.note("system", KEY_REFUSED, peer=peer_of(scope), target=key_id, status=403, detail=detail)
+        except RelayError as error:  # it is refused all the same
+            log.warning(
+                "a client key at a management route is missing in the audit log", key=key_id, reason=error.message
+            )
 
 
 class _Held:
@@ -123,13 +163,13 @@ class _Held:
 
 
 def _unkept(send: Send) -> Send:
-    """Answers about the gateway are kept by no cache, unless a page says how long it may be."""
+    """Answers about the gateway are for who asked, by what they say they are; pages may say how long they are kept."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
-            if not any(name == b"cache-control" for name, _ in headers):
-                message = {**message, "headers": [*headers, _PRIVATE]}
+            given = {name for name, _ in headers}
+            message = {**message, "headers": [*headers, *(header for header in _PRIVATE if header[0] not in given)]}
         await send(message)
 
     return sending

@@ -5,7 +5,7 @@
     DELETE /v2/keys/{id}  {"deleted": id}
 
 A key is shown once, when it is made. `expires_at` is ISO 8601, UTC unless it says otherwise, or seconds since the
-epoch; one that is over already makes a key that has expired.
+epoch, and has to lie ahead. What a key had begun when it was revoked is answered to its end.
 """
 
 from datetime import datetime
@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.account_bodies import Line, blank_is_none, epoch, iso, parse, read
 from qrelay.http.management import told
 from qrelay.keys import Key, Keys
@@ -50,6 +51,13 @@ class _KeysDesk:
     async def created(self, request: Request) -> JSONResponse:
         body = read(KeyBody, parse(await request.body() or b"{}"))
         expires_at = None if body.expires_at is None else epoch(body.expires_at)
+        if expires_at is not None and expires_at <= self._keys.now():
+            raise RelayError(
+                ErrorCode.request_invalid,
+                "expires_at: it is over already.",
+                remedy="Give a time that lies ahead; one without a zone is UTC.",
+                param="expires_at",
+            )
         key, text = await self._keys.create(body.name or "", expires_at)
         return JSONResponse(_answer(key) | {"key": text})
 

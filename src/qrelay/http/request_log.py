@@ -1,8 +1,8 @@
 """`GET /v2/requests`, `/v2/requests/{id}` and `/v2/requests/live`: the request log, by pages and as it grows.
 
 The live stream reads the table each second, so it shows what all replicas served; a reader who is slow is read for less
-often, and nothing piles up for it. It ends after a while, so that who may not look any more does not go on looking:
-browsers come back by themselves, with the number of the last row they have (`Last-Event-ID`).
+often, and nothing piles up for it. It ends with the session of who looks, and after a while in any case: browsers come
+back by themselves, with the number of the last row they have (`Last-Event-ID`).
 """
 
 import asyncio
@@ -15,10 +15,12 @@ from sqlalchemy import Row
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Scope
 
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
+from qrelay.http.doors import Doors
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
 from qrelay.records import requests
@@ -54,8 +56,8 @@ class Names:
         return None if key_id is None else self._key_name(key_id)
 
 
-def routes(journal: Journal, names: Names, leaving: Leaving) -> list[Route]:
-    log = _RequestLog(journal, names, leaving)
+def routes(journal: Journal, names: Names, leaving: Leaving, doors: Doors) -> list[Route]:
+    log = _RequestLog(journal, names, leaving, doors)
     return [
         Route("/v2/requests", told(log.page), methods=["GET"]),
         Route("/v2/requests/live", told(log.live), methods=["GET"]),
@@ -64,7 +66,8 @@ def routes(journal: Journal, names: Names, leaving: Leaving) -> list[Route]:
 
 
 class _RequestLog:
-    def __init__(self, journal: Journal, names: Names, leaving: Leaving) -> None:
+    def __init__(self, journal: Journal, names: Names, leaving: Leaving, doors: Doors) -> None:
+        self._doors = doors
         self._leaving = leaving
         self._journal = journal
         self._database = journal.database
@@ -98,9 +101,11 @@ class _RequestLog:
         tail = Tail(self._database, after)
         first = await tail.next()
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return StreamingResponse(self._growing(tail, first), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(
+            self._growing(request.scope, tail, first), media_type="text/event-stream", headers=headers
+        )
 
-    async def _growing(self, tail: Tail, rows: Any) -> AsyncGenerator[bytes]:
+    async def _growing(self, scope: Scope, tail: Tail, rows: Any) -> AsyncGenerator[bytes]:
         loop = asyncio.get_running_loop()
         ends = loop.time() + _LONGEST_SECONDS
         yield b"retry: 1000\n\n"
@@ -117,6 +122,8 @@ class _RequestLog:
             if len(rows) < MOST_ROWS:
                 await asyncio.sleep(_EVERY_SECONDS)
             try:
+                if not await self._doors.still_open(scope):
+                    return
                 rows = await tail.next()
             except RelayError:  # the database is away: those who serve go on, and so does who looks
                 rows = ()

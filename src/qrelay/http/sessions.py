@@ -20,12 +20,12 @@ from starlette.types import Scope
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.account_bodies import iso, parse, read
-from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, peer_of, session_token
+from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, peer_of, session_token, session_tokens
 from qrelay.http.doors import CSRF_HEADER, Doors
 from qrelay.http.management import told
 from qrelay.keys.attempts import Attempts
 from qrelay.keys.sessions import LONGEST_SECONDS, Sessions
-from qrelay.records.audit import AuditLog
+from qrelay.records.audit import SESSION_REFUSED, AuditLog
 
 
 def routes(sessions: Sessions | None, doors: Doors, audit: AuditLog) -> list[Route]:
@@ -70,12 +70,13 @@ class _Desk:
             )
         if not self._doors.is_admin_secret(secret):
             self._attempts.failed(peer or "", now)
-            await self._audit.note("session", "session.refuse", peer=peer, status=401)
+            await self._audit.note("session", SESSION_REFUSED, peer=peer, status=401)
             raise RelayError(
                 ErrorCode.client_unauthorized,
                 "That is not the admin secret.",
                 remedy="It is the value of QRELAY_ADMIN_SECRET; client keys don't open the console.",
             )
+        self._attempts.passed(peer or "")
         seq = await self._audit.begin("session", peer, "session.open", None, {})
         opened = await self._sessions.open(peer, before=session_token(request.scope))
         await self._audit.end(seq, 200, None, {})
@@ -87,9 +88,9 @@ class _Desk:
         return JSONResponse(await self._standing(request.scope))
 
     async def closed(self, request: Request) -> JSONResponse:
-        token = session_token(request.scope)
-        if self._sessions is not None and token:
-            await self._sessions.close(token)
+        for token in session_tokens(request.scope):
+            if self._sessions is not None:
+                await self._sessions.close(token)
         answer = JSONResponse(await self._standing(request.scope))
         _set_cookie(answer, request.scope, "", 0)
         return answer

@@ -1,7 +1,7 @@
 """Console sessions: a random id in a cookie, its digest in a row, so that any replica knows it. Not cookies: `http`.
 
-A session ends after 30 minutes without a request, after 12 hours in any case, when its owner logs out, and when the
-admin secret it was opened with is another one.
+A session ends after 30 minutes without a request (what a page asks by itself is none), after 12 hours in any case, when
+its owner logs out, and when the admin secret it was opened with is another one.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ class Sessions:
             await connection.execute(insert(sessions).values(**values))
         return Opened(token, now + LONGEST_SECONDS)
 
-    async def ends_at(self, token: str) -> float | None:
-        """When that session ends at the latest; None if there is none (any more). It counts as a request of it.
+    async def ends_at(self, token: str, *, touch: bool = True) -> float | None:
+        """When that session ends at the latest; None if there is none (any more). With `touch` it isn't idle now.
 
         Raises RelayError(store_failed).
         """
@@ -67,7 +67,7 @@ class Sessions:
         now = self._clock()
         if row is None or row.created_at <= now - LONGEST_SECONDS or row.seen_at <= now - IDLE_SECONDS:
             return None
-        if row.seen_at < now - _SEEN_STEP:
+        if touch and row.seen_at < now - _SEEN_STEP:
             with suppress(RelayError):  # a full disk must not log anybody out; the next request tries again
                 async with self._database.writing() as connection:
                     await connection.execute(update(sessions).where(mine).values(seen_at=now))

@@ -113,10 +113,11 @@ class Keys:
         self._used[key.id] = now
         return key.id
 
-    def knows(self, text: str) -> bool:
-        """Whether it is a key, or was one: no secret that somebody guesses."""
+    def id_of(self, text: str) -> str | None:
+        """Whose key it is, or was: no secret that somebody guesses. None for anything else."""
         digest = self._digest(text)
-        return digest in self._given or digest in self._known
+        key = self._known.get(digest)
+        return self._given.get(digest) if key is None else key.id
 
     def name_of(self, key_id: str) -> str | None:
         """What people call the key of that id, a revoked one too; None for one that never was."""
@@ -179,6 +180,10 @@ class Keys:
             raise
         for row in rows:
             self._put(row)
+
+    def now(self) -> float:
+        """By the clock that keys expire by."""
+        return self._clock()
 
     def is_active(self, key: Key) -> bool:
         """Whether it opens the client routes now."""

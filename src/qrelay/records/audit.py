@@ -1,4 +1,5 @@
-"""The audit log: who changed what, and who logged in. One row for each; the oldest make room.
+"""The audit log: who changed what, and who logged in. One row for each; the oldest make room, those of who was refused
+among themselves: guessing must not push out what was changed.
 
     begin -> what is asked is done -> end       a change; no row, no change (docs/decisions/0008-…)
     note                                        something that has happened, by nobody's request
@@ -24,7 +25,11 @@ log = structlog.get_logger()
 Actor: TypeAlias = Literal["admin", "loopback", "owner", "session", "system"]
 """Who it was: the admin secret as a bearer, this machine, the owner's own way in, a console session, or nobody."""
 
+SESSION_REFUSED: Final = "session.refuse"
+KEY_REFUSED: Final = "key.refuse"
+
 KEPT: Final = 50_000
+_REFUSALS_KEPT: Final = 0.1  # of those, beside them
 _PRUNED_EVERY: Final = 500
 
 
@@ -95,7 +100,11 @@ class AuditLog:
         async with self._database.writing() as connection:
             seq: int = (await connection.execute(row)).scalar_one()
             if seq % _PRUNED_EVERY == 0:
-                await connection.execute(delete(audit).where(audit.c.seq <= seq - self._kept))
+                refused = audit.c.action.in_((SESSION_REFUSED, KEY_REFUSED))
+                for kind, kept in ((~refused, self._kept), (refused, int(self._kept * _REFUSALS_KEPT))):
+                    newest = select(audit.c.seq).where(kind).order_by(audit.c.seq.desc())
+                    over = newest.offset(kept).limit(1).scalar_subquery()
+                    await connection.execute(delete(audit).where(kind, audit.c.seq <= over))
         return seq
 
 
