@@ -138,6 +138,8 @@ async def test_no_answer_shows_a_secret(tmp_path: Path) -> None:
                 bodies: list[Any] = [None, *wrong] if method in {"POST", "PATCH"} else [None]
                 if "auth/claim" in path or (method, path) == ("DELETE", "/v2/accounts/{id}"):
                     continue
+                if path == "/v2/requests/live":  # it has no end; its rows are those of /v2/requests
+                    continue
                 target = filled(path, account)
                 made += [await relay.http.request(method, target, content=body, headers=admin) for body in bodies]
                 made += [await relay.http.request(method, target, content=body, headers=client) for body in bodies]
