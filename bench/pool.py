@@ -14,7 +14,7 @@ a day in minutes would store them all the time. What is simulated:
 
 It prints a table of docs/reliability.md. A call is *wasted* that the service refused. *Refused here*: nobody could
 serve, and the service wasn't asked. *Moved*: turns that another account answered than the turn before (its prompt
-cache is cold). *Spread*: standard deviation of the turns of accounts with 2,000 credits or more, in parts of their mean.
+cache is cold). *Spread*: standard deviation of the turns of accounts with 2,000 credits or more, as parts of the mean.
 *Waited*: what refused calls and the client's own retries cost.
 """
 
