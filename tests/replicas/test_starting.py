@@ -1,10 +1,13 @@
 """Several processes begin on one database: who makes it, whose key it is, what is refused, what commands say."""
 
+import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from qrelay.simulator.server import Simulator
 from tests.cli.process import Command, Running
@@ -14,6 +17,14 @@ from tests.replicas.conftest import Replicas
 Started = Callable[[Command], Running]
 
 PASSWORD = "canary%40word"
+
+ASKS = """import json, os, urllib.request
+url, key = os.environ["ANTHROPIC_BASE_URL"], os.environ["ANTHROPIC_AUTH_TOKEN"]
+asked = {"model": "claude-sonnet-4.5", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+headers = {"content-type": "application/json", "x-api-key": key}
+request = urllib.request.Request(url + "/v1/messages", json.dumps(asked).encode(), headers)
+print(json.dumps(json.load(urllib.request.urlopen(request)) | {"url": url}))
+"""
 
 
 def new_account(service: Simulator) -> dict[str, str]:
@@ -123,3 +134,24 @@ def test_run_serves_when_an_account_is_stored(replica: Replicas, service: Simula
         assert httpx.post(f"{server.url()}/v2/accounts", json=new_account(service)).status_code == 200
     with qrelay.running("run", "--port", "0") as server:
         assert "serves on" in server.read_until("(Ctrl-C ends it)")
+
+
+def test_a_client_gets_a_gateway_of_its_own(replica: Replicas, started: Started, service: Simulator) -> None:
+    """Beside others on the database; its key is one that they know too."""
+    qrelay = replica()
+    server = started(qrelay)
+    url = server.url()
+    httpx.post(f"{url}/v2/accounts", json=new_account(service))
+    assert qrelay("keys", "create", "somebody").code == 0
+    program = qrelay.folder / "claude"
+    program.write_text(f"#!{sys.executable}\n{ASKS}")
+    program.chmod(0o755)
+    qrelay.environ |= {"PATH": f"{qrelay.folder}{os.pathsep}{qrelay.environ['PATH']}", "QRELAY_PORT": "0"}
+    done = qrelay("claude")
+    assert done.code == 0, done
+    told = json.loads(done.out)
+    assert told["type"] == "message"
+    assert told["url"] not in {url, "http://127.0.0.1:0"}
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{told['url']}/livez")
+    assert httpx.get(f"{url}/livez").status_code == 200

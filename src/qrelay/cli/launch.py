@@ -1,20 +1,22 @@
 """`qrelay claude`, `codex` and `opencode`: a coding agent started on the gateway. Its own configuration is not touched:
 what it needs goes by variables and arguments of this one process.
 
-The gateway is the one that runs; when none does, one is started for as long as the client runs. Where it wants a key,
-the client has one of its own (`own_key`).
+The gateway is the one that runs; when none does, one is started for as long as the client runs. Where processes share a
+database nobody says which of them runs here, and one more does no harm: there one is always started. Where it wants a
+key, the client has one of its own (`own_key`).
 """
 
 import http.client
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -24,7 +26,7 @@ import msgspec
 import typer
 
 from qrelay import home
-from qrelay.cli.listening import listening
+from qrelay.cli.listening import listening, reached_here
 from qrelay.cli.outcome import Failed
 from qrelay.cli.own_key import own_key
 from qrelay.settings import Settings
@@ -33,6 +35,8 @@ _MODEL: Final = "claude-sonnet-4.5"
 _PATIENCE: Final = 30.0  # seconds for a gateway to start
 _LOCAL: Final = "127.0.0.1,localhost,::1"
 _CODEX_KEY: Final = "GATEWAY_KEY"
+_SERVES_ON: Final = re.compile(r" serves on (http://\S+) ")
+"""In the one line that `serve` prints when it does (`serve.ready_line`)."""
 
 
 class Wiring(NamedTuple):
@@ -88,9 +92,9 @@ def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bo
     """Run a client to its end and leave with its exit code; or print the lines that do it. Raises Failed."""
     if show:
         key = own_key(chosen)
-        server = home.running(chosen.home)
-        url = (server.url if server else None) or f"http://{chosen.host}:{chosen.port}"
-        _print(program, CLIENTS[program](url, key, _models(url, key) if server else ()), arguments)
+        running = _running(chosen)
+        url = running or f"http://{chosen.host}:{chosen.port}"
+        _print(program, CLIENTS[program](url, key, _models(url, key) if running else ()), arguments)
         return
     found = shutil.which(program)
     if found is None:
@@ -110,13 +114,12 @@ def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bo
 @contextmanager
 def _gateway(chosen: Settings) -> Generator[str]:
     """The address of a gateway that can answer. Raises Failed."""
-    server = home.running(chosen.home)
-    if server is not None and server.url is not None:
-        _check_accounts(server.url)
-        yield server.url
+    if url := _running(chosen):
+        _check_accounts(url)
+        yield url
         return
     with tempfile.TemporaryFile() as said, _started(chosen, said.fileno()) as process:
-        url = _wait(chosen, process)
+        url = _wait(process)
         if url is None:
             said.seek(0)
             last = said.read().decode("utf-8", "replace").strip().splitlines()
@@ -126,12 +129,25 @@ def _gateway(chosen: Settings) -> Generator[str]:
         yield url
 
 
+def _running(chosen: Settings) -> str | None:
+    """Where the server of this state listens, if there is one and it is the only one there can be."""
+    server = home.running(chosen.home) if chosen.database_path is not None else None
+    return server.url if server else None
+
+
 @contextmanager
-def _started(chosen: Settings, output: int) -> Generator["subprocess.Popen[bytes]"]:
+def _started(chosen: Settings, errors: int) -> Generator["subprocess.Popen[str]"]:
     """`qrelay serve` in a session of its own: the Ctrl-C that a client is given isn't meant for it."""
     command = [sys.executable, "-m", "qrelay", "serve", "--port", str(_free_port(chosen))]
     with subprocess.Popen(  # noqa: S603 - this very program
-        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
     ) as process:
         try:
             yield process
@@ -148,13 +164,16 @@ def _free_port(chosen: Settings) -> int:
         return 0
 
 
-def _wait(chosen: Settings, process: "subprocess.Popen[bytes]") -> str | None:
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        server = home.running(chosen.home)
-        if server is not None and server.pid == process.pid and server.url is not None:
-            return server.url
-        time.sleep(0.05)
+def _wait(process: "subprocess.Popen[str]") -> str | None:
+    """Where it serves, as this machine reaches it; None when it ended, or was too slow and is ended."""
+    late = threading.Timer(_PATIENCE, process.terminate)
+    late.start()
+    try:
+        for line in process.stdout or ():
+            if found := _SERVES_ON.search(line):
+                return reached_here(found[1])
+    finally:
+        late.cancel()
     return None
 
 

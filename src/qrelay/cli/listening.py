@@ -46,9 +46,12 @@ def url_of(host: str, listener: socket.socket) -> str:
 
 def local_url(listener: socket.socket) -> str:
     """The address by which this machine reaches it, also when it listens on all of them."""
-    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not listened on
-    host = str(listener.getsockname()[0])
-    return url_of(any_address.get(host, host), listener)
+    return reached_here(url_of(str(listener.getsockname()[0]), listener))
+
+
+def reached_here(url: str) -> str:
+    """The same address, or a loopback one where it stands for all that this machine has."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _listen(family: socket.AddressFamily, address: tuple[Any, ...]) -> socket.socket:
