@@ -121,7 +121,7 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ),
     ErrorCode.login_unknown: Row(
         404, 404, "not_found_error", "invalid_request_error", "login_unknown", False,
-        "Start the log-in again, with `qrelay login` or POST /v2/auth/start; a restart ends those that wait.",
+        "Start the log-in again, with `qrelay login` or POST /v2/auth/start; one that ended is told for an hour.",
     ),
     ErrorCode.login_failed: Row(
         400, 400, "invalid_request_error", "invalid_request_error", "login_failed", False,

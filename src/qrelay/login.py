@@ -1,26 +1,29 @@
 """The use case "log an account in": introduces the account room to the service's list of profiles. No HTTP of its own.
 
-    LogIns.start(wish) -> LogIn    a code to show; a task of its own waits for the approval, whoever else does
-    LogIns.get(id) -> LogIn        how it stands: pending, completed, error, timeout
-    LogIn.wait(seconds)            until it has ended
+    LogIns.start(wish) -> LogIn       a code to show; a task of its own waits for the approval, whoever else does
+    LogIns.find(id) -> Standing       how it stands: pending, completed, error, timeout
+    LogIns.wait(id, seconds)          the same when it has ended, or after so long
 
-Log-ins that wait live in memory: they end with the process, and their ids are unknown to the next one.
+Those that this process began live in its memory and end with it; `accounts.standings` has a row of each, from which any
+other process answers, and this one after a restart.
 """
 
 import asyncio
 import secrets
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from qrelay.accounts import device
 from qrelay.accounts.account import Account, AccountChanges, NewAccount, Renewal
 from qrelay.accounts.answers import DeviceCode, Registration
 from qrelay.accounts.device import DeviceLogIn, Place
 from qrelay.accounts.oidc import TokenClient
+from qrelay.accounts.standings import KEPT_SECONDS, Standing, Standings, UsableProfile
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.errors import ErrorCode, RelayError
@@ -28,15 +31,13 @@ from qrelay.quotas import Quotas
 from qrelay.records.audit import AuditLog
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
-from qrelay.upstream.profiles import Profile, choose, list_profiles
+from qrelay.upstream.profiles import choose, list_profiles
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-LogInStatus: TypeAlias = Literal["pending", "completed", "error", "timeout"]
-
-_KEPT_SECONDS: Final = 3600.0
-"""How long one that has ended can still be asked about."""
 _PATIENCE_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
+"""How often a row is read while somebody waits for another process's log-in."""
 _REGISTRATION_LEAD: Final = 60.0
 """What Amazon Q's own client takes (PROTOCOL.md §6.1)."""
 
@@ -54,52 +55,25 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class LogIn:
-    """One log-in, from its code to its end. `account_id` is set once its tokens are stored.
+    """One log-in of this process, from its code to its end. `code` is what is shown to whoever approves it."""
 
-    `profiles` are those the account may use (Identity Center only); `note` says what its owner should know about the
-    one that was chosen, None when there is nothing to say.
-    """
-
-    def __init__(self, id_: str, device_log_in: DeviceLogIn, wish: Wish) -> None:
-        self.id = id_
+    def __init__(self, device_log_in: DeviceLogIn, wish: Wish, standing: Standing) -> None:
         self.wish = wish
-        self.account_id: str | None = None
-        self.error: RelayError | None = None
-        self.profiles: Sequence[Profile] = ()
-        self.note: str | None = None
-        self.ended_at: float | None = None
-        self._device = device_log_in
-        self._ended = asyncio.Event()
+        self.code: DeviceCode = device_log_in.code
+        self.standing = standing
+        self.ended = asyncio.Event()
 
     @property
-    def code(self) -> DeviceCode:
-        """What is shown to whoever approves it."""
-        return self._device.code
+    def id(self) -> str:
+        return self.standing.id
 
-    @property
-    def status(self) -> LogInStatus:
-        if not self._ended.is_set():
-            return "pending"
-        if self.error is None:
-            return "completed"
-        return "timeout" if self.error.code is ErrorCode.login_timeout else "error"
+    def learn(self, **changes: Any) -> None:
+        """What is known of it now, by the names of `Standing`."""
+        self.standing = replace(self.standing, **changes)
 
-    @property
-    def remaining(self) -> float:
-        """Seconds left for the approval."""
-        return self._device.remaining if self.status == "pending" else 0.0
-
-    async def wait(self, seconds: float | None = None) -> None:
-        """Until it has ended, or for so many seconds. Who waits may leave: it goes on."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._ended.wait()
-        except TimeoutError:
-            pass
-
-    def end(self, error: RelayError | None, at: float) -> None:
-        self.error, self.ended_at = error, at
-        self._ended.set()
+    def end(self, standing: Standing) -> None:
+        self.standing = standing
+        self.ended.set()
 
 
 class LogIns:
@@ -115,8 +89,10 @@ class LogIns:
         *,
         timeout_seconds: float,
         audit: AuditLog,
-        clock: Callable[[], float] = time.time,
+        standings: Standings,
     ) -> None:
+        self.clock = standings.clock
+        self._standings = standings
         self._store = store
         self._audit = audit
         self._tokens = tokens
@@ -124,7 +100,6 @@ class LogIns:
         self._endpoints = endpoints
         self._quotas = quotas
         self._timeout = timeout_seconds
-        self._clock = clock
         self._log_ins: dict[str, LogIn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
@@ -135,7 +110,13 @@ class LogIns:
         place = _place(wish, account)
         known = None if account is None else self._own_registration(account, place)
         device_log_in = await device.begin(self._tokens, place, known, timeout_seconds=self._timeout)
-        log_in = LogIn(secrets.token_hex(16), device_log_in, wish)
+        standing = Standing(
+            id=secrets.token_hex(16),
+            address=device_log_in.code.verification_uri_complete,
+            ends_at=self.clock() + device_log_in.remaining,
+        )
+        await self._standings.begin(standing)
+        log_in = LogIn(device_log_in, wish, standing)
         self._forget_old()
         self._log_ins[log_in.id] = log_in
         task = asyncio.create_task(self._carry_through(log_in, device_log_in))
@@ -144,12 +125,21 @@ class LogIns:
         log.info("a log-in waits for its approval", log_in=log_in.id, kind=place.kind, region=place.region)
         return log_in
 
-    def get(self, id_: str) -> LogIn:
-        """One of them. Raises RelayError(login_unknown)."""
-        try:
-            return self._log_ins[id_]
-        except KeyError:
-            raise RelayError(ErrorCode.login_unknown, f"There is no log-in {id_[:100]!r}.") from None
+    async def find(self, id_: str) -> Standing:
+        """How one stands, whoever began it. Raises RelayError: login_unknown, store_failed."""
+        log_in = self._log_ins.get(id_)
+        return await self._standings.find(id_) if log_in is None else log_in.standing
+
+    async def wait(self, id_: str, seconds: float) -> Standing:
+        """The same when it has ended, or after so many seconds. Who waits may leave: it goes on."""
+        log_in = self._log_ins.get(id_)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                if log_in is not None:
+                    await log_in.ended.wait()
+                while (await self.find(id_)).status == "pending":  # noqa: ASYNC110 -- nobody here knows sooner
+                    await asyncio.sleep(_LOOK_SECONDS)
+        return await self.find(id_)
 
     async def close(self) -> None:
         """End those that wait. What is being asked or stored just now is waited for: tokens come only once."""
@@ -164,36 +154,43 @@ class LogIns:
             renewal = await device_log_in.wait(self._closing)
             known = {held.id for held in self._store.accounts()}
             account = await self._keep(log_in.wish, device_log_in, renewal)
-            log_in.account_id = account.id
+            log_in.learn(account_id=account.id)
             if account.kind == "identity_center":
                 await self._choose_profile(log_in, account)
             if account.id not in known:
                 await self._join(log_in, account.id)
         except RelayError as error:
             await self._note(log_in, "login.fail", error)
-            log_in.end(error, self._clock())
+            await self._end(log_in, log_in.standing.failed(error))
             log.warning("a log-in has failed", log_in=log_in.id, code=error.code, reason=error.message)
         else:
             await self._note(log_in, "login.finish", None)
-            log_in.end(None, self._clock())
-            log.info("logged in", log_in=log_in.id, account=log_in.account_id)
+            await self._end(log_in, replace(log_in.standing, status="completed"))
+            log.info("logged in", log_in=log_in.id, account=log_in.standing.account_id)
+
+    async def _end(self, log_in: LogIn, standing: Standing) -> None:
+        try:
+            await self._standings.put(standing)
+        except RelayError as error:  # the others will say that its time is over
+            log.warning("how a log-in ended could not be stored", log_in=log_in.id, reason=error.message)
+        log_in.end(standing)
 
     async def _note(self, log_in: LogIn, action: str, error: RelayError | None) -> None:
         """Into the audit log. Its tokens are stored already, so a log that can't be written spoils nothing."""
         detail = {"login": log_in.id} | ({} if error is None else {"error": str(error.code)})
         status = 200 if error is None else error.row.status
         try:
-            await self._audit.note("system", action, target=log_in.account_id, status=status, detail=detail)
+            await self._audit.note("system", action, target=log_in.standing.account_id, status=status, detail=detail)
         except RelayError as unwritten:
             log.warning("a log-in is missing in the audit log", log_in=log_in.id, reason=unwritten.message)
 
     def _landed(self, log_in: LogIn, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if log_in.status != "pending":
+        if log_in.ended.is_set():
             return
         # Nothing raises here but what nobody thought of; whoever waits is told all the same.
         broken = RelayError(ErrorCode.internal, "The log-in broke on this side; the log says where.")
-        log_in.end(broken, self._clock())
+        log_in.end(log_in.standing.failed(broken))
         if not task.cancelled():
             log.error("a log-in broke", log_in=log_in.id, exc_info=task.exception())
 
@@ -211,7 +208,7 @@ class LogIns:
             own_client=True,
             refresh_token=renewal.refresh_token,
             access_token=renewal.access_token,
-            expires_at=self._clock() + renewal.expires_in,
+            expires_at=self.clock() + renewal.expires_in,
             enabled=wish.enabled,
         )
         if wish.account_id is not None:
@@ -227,9 +224,9 @@ class LogIns:
         if credential is None:
             return
         named, used = log_in.wish.profile_arn, account.profile_arn
-        log_in.profiles, failures = await list_profiles(self._client, credential, self._endpoints)
-        arns = [profile.arn for profile in log_in.profiles]
-        chosen = choose(log_in.profiles, named, used)
+        profiles, failures = await list_profiles(self._client, credential, self._endpoints)
+        arns = [profile.arn for profile in profiles]
+        chosen = choose(profiles, named, used)
         if chosen is None and failures:
             chosen = named or used
         if chosen is not None and chosen != used:
@@ -237,7 +234,8 @@ class LogIns:
                 await self._store.patch(account.id, AccountChanges(profile_arn=chosen))
             except RelayError as error:
                 failures.append(error)
-        log_in.note = _note(arns, named, chosen, failures)
+        usable = tuple(UsableProfile(profile.arn, profile.name) for profile in profiles)
+        log_in.learn(profiles=usable, note=_note(arns, named, chosen, failures))
 
     async def _join(self, log_in: LogIn, account_id: str) -> None:
         """A user who has an account here already gets the log-in in that one: the same user is one account.
@@ -267,14 +265,15 @@ class LogIns:
                     expires_at=account.expires_at,
                 ),
             )
-            log_in.account_id = known.id
+            log_in.learn(account_id=known.id)
             await self._store.delete(account.id)
         except (RelayError, TimeoutError) as error:
             log.info("whose log-in it is isn't known", log_in=log_in.id, reason=str(error))
             return
         log.info("the user has an account already, which has the log-in now", account=known.id)
         told = f"This user has the account {known.name} already: it has this log-in now, and no other was added."
-        log_in.note = f"{told} {log_in.note}" if log_in.note else told
+        note = log_in.standing.note
+        log_in.learn(note=f"{told} {note}" if note else told)
 
     def _own_registration(self, account: Account, place: Place) -> Registration | None:
         """The account's client, where it is ours, of the same region, and outlives this log-in."""
@@ -283,14 +282,14 @@ class LogIns:
         if account.client_id is None or account.client_secret is None:
             return None
         expires_at = account.client_secret_expires_at
-        if expires_at is not None and expires_at < self._clock() + self._timeout + _REGISTRATION_LEAD:
+        if expires_at is not None and expires_at < self.clock() + self._timeout + _REGISTRATION_LEAD:
             return None
         return Registration(client_id=account.client_id, client_secret=account.client_secret, expires_at=expires_at)
 
     def _forget_old(self) -> None:
-        oldest = self._clock() - _KEPT_SECONDS
+        oldest = self.clock() - KEPT_SECONDS
         for id_, log_in in list(self._log_ins.items()):
-            if log_in.ended_at is not None and log_in.ended_at < oldest:
+            if log_in.ended.is_set() and log_in.standing.ends_at < oldest:
                 del self._log_ins[id_]
 
 

@@ -330,9 +330,13 @@ async def test_a_restart_ends_what_waits_and_keeps_what_is_done(tmp_path: Path) 
             await left_open
     async with bench(tmp_path / "home", **NO_ACCOUNT) as at:
         assert [row["id"] for row in await accounts(at)] == [account["id"]]
-        for answer in (await at.http.get(f"/v2/auth/status/{waiting['authId']}"), await claim(at, waiting)):
-            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "login_unknown")
-            assert "restart" in answer.json()["error"]["remedy"]
+        told = await status(at, done)
+        assert (told["status"], told["accountId"]) == ("completed", account["id"])
+        assert (await claim(at, done)).json()["account"]["id"] == account["id"]
+        told = await status(at, waiting)
+        assert (told["status"], told["accountId"], told["remaining"]) == ("error", None, 0)
+        assert told["error"] == "The server has ended before the log-in was approved."
+        assert (await claim(at, waiting)).status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from qrelay.accounts.importing.found import take_found
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
+from qrelay.accounts.standings import Standings
 from qrelay.accounts.store import AccountStore, open_store
 from qrelay.apis import anthropic, openai_responses
 from qrelay.apis.anthropic import MESSAGES
@@ -224,6 +225,7 @@ class App:
                 quotas,
                 timeout_seconds=settings.login_timeout_seconds,
                 audit=audit_log,
+                standings=Standings(database),
             )
             stack.push_async_callback(log_ins.close)
             names = request_log.Names(store, client_keys.name_of)

@@ -21,12 +21,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qrelay.accounts.account import Account
+from qrelay.accounts.standings import Standing
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
+from qrelay.errors import CATALOGUE, RelayError
 from qrelay.http.account_bodies import Line, MaybeWord, account_answer, parse, read
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
-from qrelay.login import LogIn, LogIns, Wish
+from qrelay.login import LogIns, Wish
 
 _LONGEST_CLAIM: Final = 300.0
 _PICTURE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -79,60 +82,70 @@ class _LogInDesk:
         )
 
     async def standing(self, request: Request) -> JSONResponse:
-        return JSONResponse(_standing(self._log_ins.get(request.path_params["id"])))
+        return JSONResponse(self._answer(await self._log_ins.find(request.path_params["id"])))
 
     async def drawn(self, request: Request) -> Response:
         """Black on white with a margin, whatever is around it: cameras want it so."""
-        code = self._log_ins.get(request.path_params["id"]).code
+        standing = await self._log_ins.find(request.path_params["id"])
         picture = io.BytesIO()
-        segno.make(code.verification_uri_complete, error="m", micro=False).save(
+        segno.make(standing.address, error="m", micro=False).save(
             picture, kind="svg", scale=4, border=3, dark="#000", light="#fff", svgns=True, xmldecl=False
         )
         return Response(picture.getvalue(), media_type="image/svg+xml", headers=_PICTURE)
 
     async def claimed(self, request: Request) -> JSONResponse:
-        log_in = self._log_ins.get(request.path_params["id"])
+        id_: str = request.path_params["id"]
+        await self._log_ins.find(id_)
         await request.body()  # what comes after it is the caller leaving
-        await _unless_gone(request, log_in, self._leaving)
-        answer = _standing(log_in)
-        match log_in.status:
+        standing = await self._unless_gone(request, id_)
+        answer = self._answer(standing)
+        match standing.status:
             case "completed":
-                account = self._store.get(log_in.account_id or "")
+                account = await self._account(standing.account_id or "")
                 return JSONResponse(answer | {"account": account_answer(account)})
             case "pending":
                 late = {"status": "timeout", "error": "The log-in has not ended yet.", "remedy": "Claim it once more."}
                 return JSONResponse(answer | late, 408)
             case "timeout" | "error":
-                return JSONResponse(answer, 500 if log_in.error is None else log_in.error.row.status)
+                return JSONResponse(
+                    answer, 500 if standing.failure is None else CATALOGUE[standing.failure.code].status
+                )
 
+    async def _unless_gone(self, request: Request, id_: str) -> Standing:
+        """How it stands at its end; or now, for a caller who has left or when this server has no more time."""
+        ended = asyncio.create_task(self._log_ins.wait(id_, _LONGEST_CLAIM))
+        left = asyncio.create_task(_left(request))
+        stopping = asyncio.create_task(self._leaving.wait())
+        try:
+            await asyncio.wait({ended, left, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await (ended if ended.done() else self._log_ins.find(id_))
+        finally:
+            for task in (ended, left, stopping):
+                task.cancel()
+                with suppress(asyncio.CancelledError, RelayError):
+                    await task
 
-async def _unless_gone(request: Request, log_in: LogIn, leaving: Leaving) -> None:
-    """Wait for the log-in's end, but not for a caller who has left, and no longer than this server has."""
-    ended = asyncio.create_task(log_in.wait(_LONGEST_CLAIM))
-    left = asyncio.create_task(_left(request))
-    stopping = asyncio.create_task(leaving.wait())
-    try:
-        await asyncio.wait({ended, left, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in (ended, left, stopping):
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async def _account(self, account_id: str) -> Account:
+        """One that another process may have added a moment ago."""
+        try:
+            return self._store.get(account_id)
+        except RelayError:
+            return await self._store.reload(account_id)
+
+    def _answer(self, standing: Standing) -> dict[str, Any]:
+        failure = standing.failure
+        remaining = standing.ends_at - self._log_ins.clock() if standing.status == "pending" else 0
+        return {
+            "status": standing.status,
+            "remaining": math.ceil(min(max(remaining, 0), _LONGEST_CLAIM)),
+            "error": failure.message if failure else None,
+            "remedy": failure.remedy if failure else None,
+            "accountId": standing.account_id if standing.status == "completed" else None,
+            "profiles": [{"arn": profile.arn, "name": profile.name} for profile in standing.profiles],
+            "note": standing.note,
+        }
 
 
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _standing(log_in: LogIn) -> dict[str, Any]:
-    error = log_in.error
-    return {
-        "status": log_in.status,
-        "remaining": math.ceil(min(log_in.remaining, _LONGEST_CLAIM)),
-        "error": error.message if error else None,
-        "remedy": error.remedy if error else None,
-        "accountId": log_in.account_id if log_in.status == "completed" else None,
-        "profiles": [{"arn": profile.arn, "name": profile.name} for profile in log_in.profiles],
-        "note": log_in.note,
-    }
