@@ -50,6 +50,7 @@ lock: ## Choose dependencies anew and write requirements/*.txt (needs uv).
 	compile="$$compile --no-annotate --no-header --no-emit-index-url"; \
 	$$compile pyproject.toml -o requirements/run.txt && \
 	$$compile pyproject.toml --group dev --extra postgres -c requirements/run.txt -o requirements/dev.txt && \
+	$$compile pyproject.toml --extra postgres -c requirements/run.txt -o requirements/postgres.txt && \
 	printf 'hatchling\neditables\n' | $$compile - -o requirements/build.txt
 
 clean: ## Remove the environment, caches and build results; accounts and settings stay.

@@ -5,7 +5,8 @@
     find    how it stands, for who is asked and has it not
 
 The process that began one asks the token service and writes what comes of it. When that process is gone, its rows say
-so by their time; of one process alone with its SQLite file, at once. In a row is what people are shown, and no device code or token.
+so by their time; of one process alone with its SQLite file, at once. What people are shown is in a row, no device code
+and no token.
 """
 
 from typing import Final, Literal, TypeAlias
