@@ -25,7 +25,7 @@ run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration 
 	@$(BIN)/qrelay run
 
 test: .venv/.dev .venv/.browser ## Check style, types and imports, and run every test.
-	@$(CHECK); $(BIN)/pytest -n 2 --inline-snapshot=disable || status=1; exit $$status
+	@$(CHECK); $(BIN)/pytest -n 4 --inline-snapshot=disable || status=1; exit $$status
 
 lint: .venv/.dev ## Check style and types only.
 	@$(CHECK); exit $$status

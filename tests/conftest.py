@@ -1,5 +1,7 @@
 """What every test may use."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
@@ -23,3 +25,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason in dict.fromkeys(reasons):
         told = reason.removeprefix("Skipped: ")
         terminalreporter.write_line(f"SKIP {reasons.count(reason)} tests: {told}")
+
+
+# A shell starts what runs in its background with Ctrl-C ignored, which processes that tests start would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
