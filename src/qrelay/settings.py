@@ -310,6 +310,9 @@ class Settings(BaseSettings):
     """How many requests the request log keeps, the newest; 0 keeps none. No prompt and no answer is ever in it."""
     usage_days: Annotated[int, Field(ge=1, le=3650)] = 400
     """For how many days the figures of usage are kept."""
+    response_days: Annotated[int, Field(ge=0, le=365)] = 30
+    """For how many days responses are kept in the database, sealed, for `previous_response_id` and
+    `GET /v1/responses/{id}`, unless a request says `store: false`; 0 keeps them in memory only."""
 
     # Logs
     log_level: Annotated[

@@ -1,4 +1,4 @@
-"""An older database is copied and upgraded, a newer one is left alone; whose turn a job is."""
+"""An older database is copied and upgraded, a newer one is left alone."""
 
 import sqlite3
 from contextlib import closing
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qrelay.database import HEAD, Jobs, connect, migrate, open_database, version
+from qrelay.database import HEAD, connect, migrate, open_database, version
 from qrelay.errors import RelayError
 from qrelay.vault import Vault
 
@@ -72,24 +72,3 @@ async def test_a_newer_one_is_left_alone(tmp_path: Path) -> None:
         await open_database(f"sqlite:///{path}", Vault(KEY))
     assert path.read_bytes() == before
     assert not (tmp_path / "backups").exists()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return (
-        f"sqlite:///{tmp_path}/jobs.sqlite3" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-
-
-async def test_one_of_all_has_a_job(url: str) -> None:
-    database = await open_database(url, Vault(KEY))
-    ours, theirs = Jobs(database), Jobs(database)
-    assert await ours.mine("prune", seconds=60)
-    assert not await theirs.mine("prune", seconds=60)
-    assert await theirs.mine("another", seconds=60)
-    assert await ours.mine("prune", seconds=-1)  # kept, and at its end
-    assert await theirs.mine("prune", seconds=60)
-    assert not await ours.mine("prune", seconds=60)
-    await theirs.give_back()
-    assert await ours.mine("prune", seconds=60)
-    await database.close()

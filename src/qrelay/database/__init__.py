@@ -6,13 +6,11 @@
     opened      an open database: transactions, its clock, the installation's pepper
     clock       seconds that don't jump
     watch       what other processes changed is seen within a second
-    jobs        work that one process does for all
 
 Not what any table means: that is `accounts`, `keys` and `records`.
 """
 
 from qrelay.database.engine import READING, connect, sqlite_path, told
-from qrelay.database.jobs import Jobs
 from qrelay.database.opened import Database, holds_secrets, open_database
 from qrelay.database.versions import HEAD, back_up, backup_name, migrate, version
 
@@ -20,7 +18,6 @@ __all__ = [
     "HEAD",
     "READING",
     "Database",
-    "Jobs",
     "back_up",
     "backup_name",
     "connect",

@@ -4,10 +4,15 @@ It may be broken off at any moment and done again: until the last record is of t
 beside everything else; a row that changes meanwhile has been sealed with the new key by whoever changed it.
 """
 
-from sqlalchemy import and_, select, update
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Column, Row, and_, select, update
 
 from qrelay.database.opened import Database
 from qrelay.database.schema import CANARY, SEALED_CELLS
+
+_AT_ONCE: Final = 20
 
 
 async def reseal(database: Database) -> int:
@@ -22,9 +27,7 @@ async def _sweep(database: Database) -> int:
     vault = database.vault
     sealed = 0
     for table, naming, columns in SEALED_CELLS:
-        async with database.reading() as connection:
-            rows = (await connection.execute(select(naming, *columns).where(naming != CANARY))).all()
-        for name, *records in rows:
+        async for name, *records in _rows(database, naming, columns):
             old = {
                 column: record
                 for column, record in zip(columns, records, strict=True)
@@ -42,3 +45,15 @@ async def _sweep(database: Database) -> int:
                 await connection.execute(update(table).where(unchanged).values(new))
             sealed += len(new)
     return sealed
+
+
+async def _rows(database: Database, naming: Column[Any], columns: Sequence[Column[Any]]) -> AsyncGenerator[Row[Any]]:
+    """A few at a time: what is sealed may be long."""
+    async with database.reading() as connection:
+        names = (await connection.scalars(select(naming).where(naming != CANARY))).all()
+    for start in range(0, len(names), _AT_ONCE):
+        some = naming.in_(names[start : start + _AT_ONCE])
+        async with database.reading() as connection:
+            rows = (await connection.execute(select(naming, *columns).where(some))).all()
+        for row in rows:
+            yield row

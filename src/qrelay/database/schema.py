@@ -1,7 +1,7 @@
 """The tables, for SQLite and PostgreSQL alike. How they came to be: `migrations/`.
 
-Times are seconds since the epoch (double precision). Columns in SEALED hold vault records, never text. Nothing here
-holds what anybody wrote to a model or what it answered.
+Times are seconds since the epoch (double precision). Columns in SEALED_CELLS hold vault records, never text. What
+anybody wrote to a model or what it answered is in `responses` alone, sealed, where the caller wants it kept.
 """
 
 from typing import Any, Final
@@ -220,19 +220,26 @@ sessions = Table(
 )
 """Who is logged in to the console: a keyed digest of the cookie."""
 
-jobs = Table(
-    "jobs",
+responses = Table(
+    "responses",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("owner", Text, nullable=False),
-    Column("until", Double, nullable=False),
+    Column("text", LargeBinary),
+    Column("size", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("ends_at", Double, nullable=False),
+    Column("deleted_at", Double),
+    Index("ix_responses_at", "at"),
+    Index("ix_responses_deleted_at", "deleted_at"),
 )
-"""Work that one replica does for all: whose it is, and until when by the database's clock."""
-
+"""Responses that later requests may refer to, for their owner (a key's id). One that was deleted stays for a while,
+without its text, so that other replicas hear of it."""
 
 SEALED_CELLS: Final = (
     (accounts, accounts.c.id, tuple(accounts.c[name] for name in SEALED)),
     (secrets, secrets.c.name, (secrets.c.value,)),
+    (responses, responses.c.id, (responses.c.text,)),
 )
 """Everything that is under the master key: a table, the column that names its rows, the sealed columns."""
 

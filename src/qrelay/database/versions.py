@@ -19,7 +19,7 @@ from qrelay.database.engine import READING, sqlite_path, told
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.private_files import private_directory
 
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest migration's revision; revisions sort as text."""
 
 _MIGRATING: Final = 0x71726C79

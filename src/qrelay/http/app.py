@@ -64,6 +64,7 @@ from qrelay.http.endings import Endings
 from qrelay.http.gate import Gate
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import is_management
+from qrelay.http.shelf import Shelf
 from qrelay.http.traffic import Traffic
 from qrelay.keys import open_keys
 from qrelay.keys.sessions import Sessions
@@ -183,6 +184,9 @@ class App:
             journal = Journal(database, rows=settings.request_log_rows, days=settings.usage_days)
             stack.push_async_callback(journal.close)
             journal.start()
+            shelf = Shelf(database, days=settings.response_days)
+            stack.push_async_callback(shelf.close)
+            await shelf.start()
             session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
             proxy = proxy_for(settings.proxy, settings.no_proxy)
             token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
@@ -244,6 +248,7 @@ class App:
                     *overview.routes(overview.Parts(store, pool, client_keys, journal)),
                 ],
                 journal=journal,
+                shelf=shelf,
             )
             if self._background:
                 database.watch.start()
@@ -264,17 +269,17 @@ class App:
         management: list[Route],
         *,
         journal: Journal,
+        shelf: Shelf,
     ) -> None:
         settings = self._settings
         store, refresher = pool.store, pool.refresher
-        memory = ResponsesStore()
         traffic = Traffic()
         endings = Endings(traffic, journal, Redactor(settings.secrets()))
         self._chat.update(
             {
                 path: ChatRoute(
                     dialect,
-                    self._reader(dialect, memory),
+                    self._reader(dialect, shelf.memory),
                     gateway,
                     self._doors,
                     max_body=settings.max_body_bytes,
@@ -282,6 +287,7 @@ class App:
                     new_id=new_id,
                     endings=endings,
                     leaving=self.leaving,
+                    recall=shelf.recall if dialect.name == "responses" else None,
                     show_account=settings.show_account,
                     headers=self._extra_headers(dialect),
                 )
@@ -293,7 +299,7 @@ class App:
             *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
-            *responses.routes(memory, self._doors, new_id),
+            *responses.routes(shelf, self._doors, new_id),
             *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher, pool),
             *configuration.routes(settings),

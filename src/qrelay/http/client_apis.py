@@ -40,6 +40,7 @@ class ChatRoute:
     """Answers one client API's POSTs. `new_id` gives a fresh hex id, `now` epoch seconds; every answer has `headers`.
 
     `read` is the dialect's, given who asks as well (`Doors.check_client`): some APIs refer to what was answered before.
+    What is not in memory `recall` may fetch; it says whether to read again.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ChatRoute:
         new_id: Callable[[], str],
         endings: Endings,
         leaving: Leaving,
+        recall: Callable[[bytes, str], Awaitable[bool]] | None = None,
         show_account: bool = False,
         headers: Sequence[tuple[bytes, bytes]] = (),
         now: Callable[[], float] = time.time,
@@ -67,6 +69,7 @@ class ChatRoute:
         self._new_id = new_id
         self._endings = endings
         self._leaving = leaving
+        self._recall = recall
         self._show_account = show_account
         self._headers = headers
         self._now = now
@@ -85,7 +88,7 @@ class ChatRoute:
         try:
             exchange.owner = owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
-            call = self._read(body, Stamp(exchange.id, int(self._now())), owner)
+            call = await self._understood(body, Stamp(exchange.id, int(self._now())), owner)
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             exchange.asked_for(call)
@@ -101,6 +104,15 @@ class ChatRoute:
             )
         finally:
             exchange.tell()
+
+    async def _understood(self, body: bytes, stamp: Stamp, owner: str) -> Call:
+        try:
+            return self._read(body, stamp, owner)
+        except RelayError as error:
+            unknown = error.code is ErrorCode.previous_response_unknown
+            if not unknown or self._recall is None or not await self._recall(body, owner):
+                raise
+        return self._read(body, stamp, owner)
 
     async def _answer(self, call: Call, exchange: "_Exchange") -> None:
         async with await self._gateway.converse(call.conversation, exchange.trace) as reply:

@@ -1,12 +1,12 @@
-"""Responses kept for `previous_response_id`, `item_reference` and GET /v1/responses/{id}. In memory only.
+"""Responses kept for `previous_response_id`, `item_reference` and GET /v1/responses/{id}. Not where else they are kept.
 
-Bounded by count and by bytes, the least recently used goes first; gone after a restart, and not shared by replicas.
+In memory, bounded by count and by bytes; the least recently used goes first. Whoever keeps them longer is told of each.
 Everything is kept under a scope (a digest of the caller's key): one caller never sees another's. A response holds the
 whole conversation up to itself, so it outlives the ones it was built on.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 
@@ -23,9 +23,19 @@ class Kept(NamedTuple):
 
 
 class ResponsesStore:
-    """`max_bytes` counts what is shared between responses once for each, so the true size is never larger."""
+    """`max_bytes` counts what is shared between responses once for each, so the true size is never larger.
 
-    def __init__(self, max_count: int = 2000, max_bytes: int = 64 * 1024 * 1024) -> None:
+    `told` hears of each new one: its scope, its id, and what is kept.
+    """
+
+    def __init__(
+        self,
+        max_count: int = 2000,
+        max_bytes: int = 64 * 1024 * 1024,
+        *,
+        told: Callable[[str, str, Kept], None] | None = None,
+    ) -> None:
+        self.told = told
         self._max_count = max_count
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()
@@ -91,7 +101,10 @@ class Memory(NamedTuple):
     def keep(self, response_id: str, body: bytes, before: Sequence[bytes], output: dict[str, bytes]) -> None:
         """`before` are the arrays of items that the response answered."""
         items = (*before, b"[%b]" % b",".join(output.values()))
-        self.store.put(self.scope, response_id, Kept(body, items, output))
+        kept = Kept(body, items, output)
+        self.store.put(self.scope, response_id, kept)
+        if self.store.told is not None:
+            self.store.told(self.scope, response_id, kept)
 
     def delete(self, response_id: str) -> bool:
         return self.store.delete(self.scope, response_id)

@@ -1,0 +1,74 @@
+"""Stored responses: in memory first, in the database for after a restart and for other replicas. Not their routes.
+
+A request that refers to one that memory lacks is read again once `recall` has fetched it: only that costs a read.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from qrelay.apis.openai_responses import Kept, ResponsesStore, references, references_of
+from qrelay.database import Database
+from qrelay.records.responses import KeptResponses
+
+
+class _Written(msgspec.Struct):
+    body: Raw
+    items: list[Raw]
+    output: dict[str, Raw]
+
+
+_written = msgspec.json.Decoder(_Written)
+
+
+class Shelf:
+    """Of one database; `start` and `close` it. `days`: how long the database has them, 0 for not at all."""
+
+    def __init__(self, database: Database, *, days: int) -> None:
+        self.memory = ResponsesStore(told=self._keep)
+        self._rows = KeptResponses(database, days=days, forget=self.memory.delete)
+        self.start = self._rows.start
+        self.close = self._rows.close
+
+    async def get(self, owner: str, response_id: str) -> Kept | None:
+        """One of that owner's. Raises RelayError(store_failed)."""
+        await self._fetch(owner, [response_id])
+        return self.memory.get(owner, response_id)
+
+    async def delete(self, owner: str, response_id: str) -> bool:
+        """Whether there was one; it is gone here, and from other replicas within a second.
+
+        Raises RelayError(store_failed): then it is still there.
+        """
+        known = self.memory.get(owner, response_id) is not None
+        there = await self._rows.delete(owner, response_id, known=known)
+        self.memory.delete(owner, response_id)
+        return there
+
+    async def recall(self, body: bytes, owner: str) -> bool:
+        """Fetch what a request of that owner refers to; whether there was any. Raises RelayError(store_failed)."""
+        wanted, seen, fetched = references(body), set[str](), False
+        while wanted:
+            fetched = await self._fetch(owner, wanted) or fetched
+            seen.update(wanted)
+            held = [kept for id_ in wanted if (kept := self.memory.get(owner, id_)) is not None]
+            wanted = [id_ for kept in held for id_ in references_of(kept) if id_ not in seen]
+        return fetched
+
+    async def _fetch(self, owner: str, ids: list[str]) -> bool:
+        missing = [id_ for id_ in ids if self.memory.get(owner, id_) is None]
+        found = await self._rows.find(owner, missing) if missing else {}
+        for id_, text in found.items():
+            self.memory.put(owner, id_, _read(text))
+        return bool(found)
+
+    def _keep(self, owner: str, response_id: str, kept: Kept) -> None:
+        output = {id_: Raw(item) for id_, item in kept.output.items()}
+        written = _Written(Raw(kept.body), [Raw(items) for items in kept.items], output)
+        # What a client sent may hold bytes that are no text, in members that nobody reads.
+        self._rows.keep(owner, response_id, msgspec.json.encode(written).decode("utf-8", "replace"))
+
+
+def _read(text: str) -> Kept:
+    written = _written.decode(text)
+    items = tuple(bytes(each) for each in written.items)
+    return Kept(bytes(written.body), items, {id_: bytes(item) for id_, item in written.output.items()})

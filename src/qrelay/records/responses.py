@@ -1,0 +1,200 @@
+"""Responses kept in the database for later requests of the same owner. What a text holds, and when it is asked for, is
+`http`'s business.
+
+    keep(owner, id, text) ── waiting ── every second, sealed, in one transaction ── the database
+    find(owner, ids)         what the database has of them
+    delete(owner, id)        here, and told to the other replicas within a second
+
+Serving never waits for a write. One that is too large, or comes while too many wait, is not written, and a process that
+is killed loses its last second: then only its memory had it. The newest stay, up to a number and a size of all.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from qrelay.database import Database
+from qrelay.database.schema import responses
+from qrelay.errors import RelayError
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_EVERY_SECONDS: Final = 1.0
+_BATCH: Final = 100
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_MOST_WAITING_BYTES: Final = 32 * 1024 * 1024
+_LARGEST: Final = 4 * 1024 * 1024
+_MOST_ROWS: Final = 10_000
+_MOST_BYTES: Final = 256 * 1024 * 1024
+_PRUNE_AFTER: Final = 200
+_LOOK_BACK_SECONDS: Final = 10.0
+"""Longer than a transaction takes: what was deleted then may be seen only now."""
+_DAY: Final = 86_400.0
+
+
+class KeptResponses:
+    """Of one database; `start` and `close` it. `forget` is told what other replicas deleted: owner and id."""
+
+    def __init__(self, database: Database, *, days: int, forget: Callable[[str, str], object]) -> None:
+        self._database = database
+        self._clock = database.clock
+        self._seconds = days * _DAY
+        self._forget = forget
+        self._waiting: dict[tuple[str, str], str] = {}
+        self._waiting_bytes = 0
+        self._some = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
+        self._unpruned = _PRUNE_AFTER
+        self._looked_at = self._clock()
+
+    async def start(self) -> None:
+        """Begin; where nothing is to be kept, what was kept before goes. Raises RelayError(store_failed)."""
+        if self._seconds:
+            self._database.watch.add(self._look)
+            self._writer = asyncio.create_task(self._keep_writing())
+            return
+        async with self._database.writing() as connection:
+            await connection.execute(delete(responses))
+
+    async def close(self) -> None:
+        """Write what waits."""
+        if self._writer is None:
+            return
+        self._writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._writer
+        try:
+            await self.flush()
+        except RelayError as error:
+            log.warning("the last responses were not kept", responses=len(self._waiting), reason=error.message)
+
+    def keep(self, owner: str, id_: str, text: str) -> None:
+        """Have it written soon."""
+        if self._writer is None or len(text) > _LARGEST or self._waiting_bytes + len(text) > _MOST_WAITING_BYTES:
+            return
+        self._waiting[owner, id_] = text
+        self._waiting_bytes += len(text)
+        self._some.set()
+
+    async def find(self, owner: str, ids: Iterable[str]) -> dict[str, str]:
+        """Texts by id. Raises RelayError(store_failed)."""
+        if not self._seconds:
+            return {}
+        wanted = responses.c.id.in_(list(ids)), responses.c.owner == owner, responses.c.text.is_not(None)
+        there = select(responses.c.id, responses.c.text).where(*wanted, responses.c.ends_at > self._clock())
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(there)).all()
+        opened = {row.id: self._opened(row.id, row.text) for row in rows}
+        return {id_: text for id_, (its_owner, text) in opened.items() if its_owner == owner}
+
+    async def delete(self, owner: str, id_: str, *, known: bool) -> bool:
+        """Whether there was one. `known`: it is in memory here, and so maybe elsewhere, whether or not it has a row.
+
+        Raises RelayError(store_failed); it is still there then.
+        """
+        if not self._seconds:
+            return known
+        async with self._one_at_a_time:  # a write that is under way would bring it back
+            gone = {"text": None, "size": 0, "deleted_at": self._clock()}
+            its = responses.c.id == id_, responses.c.owner == owner
+            async with self._database.writing(tell=True) as connection:
+                there = responses.c.deleted_at.is_(None)
+                done = await connection.execute(update(responses).where(*its, there).values(gone).returning(its[0]))
+                found = done.one_or_none() is not None
+                if known and not found:
+                    await connection.execute(self._new([self._row(owner, id_, None) | gone]))
+            waited = self._waiting.pop((owner, id_), None)
+            self._waiting_bytes -= len(waited or "")
+        return found or known
+
+    async def flush(self) -> None:
+        """Write what there is now. What can't be written waits on. Raises RelayError(store_failed)."""
+        async with self._one_at_a_time:
+            while batch := self._next_batch():
+                rows = await asyncio.to_thread(self._rows, batch)
+                async with self._database.writing() as connection:
+                    await connection.execute(self._new(rows))
+                for key in batch:
+                    self._waiting_bytes -= len(self._waiting.pop(key))
+                self._unpruned += len(batch)
+            if self._unpruned >= _PRUNE_AFTER:
+                await self._prune()
+                self._unpruned = 0
+
+    # -- inside
+
+    def _next_batch(self) -> dict[tuple[str, str], str]:
+        batch: dict[tuple[str, str], str] = {}
+        size = 0
+        for key, text in self._waiting.items():
+            size += len(text)
+            if batch and (size > _BATCH_BYTES or len(batch) == _BATCH):
+                break
+            batch[key] = text
+        return batch
+
+    def _rows(self, batch: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
+        return [self._row(owner, id_, text) for (owner, id_), text in batch.items()]
+
+    def _row(self, owner: str, id_: str, text: str | None) -> dict[str, Any]:
+        sealed = None
+        if text is not None:
+            # With its owner, so that a row that is given to somebody else can't be read by them.
+            sealed = self._database.vault.seal(f"{owner}\n{text}", table=responses.name, row=id_, column="text")
+        now = self._clock()
+        values = {"id": id_, "owner": owner, "text": sealed, "size": len(sealed or b"")}
+        return values | {"at": now, "ends_at": now + self._seconds, "deleted_at": None}
+
+    def _new(self, rows: list[dict[str, Any]]) -> Any:
+        """An id is given once; a row that is there already was deleted, or written by a try that seemed to fail."""
+        into = postgresql.insert if self._database.shared else sqlite.insert
+        return into(responses).values(rows).on_conflict_do_nothing()
+
+    def _opened(self, id_: str, record: bytes) -> tuple[str, str]:
+        owner, _, text = self._database.vault.open(record, table=responses.name, row=id_, column="text").partition("\n")
+        return owner, text
+
+    async def _prune(self) -> None:
+        """The newest stay: so many, and of such a size in all."""
+        newest = func.coalesce(responses.c.deleted_at, responses.c.at).desc(), responses.c.id
+        counted = select(
+            responses.c.id,
+            func.row_number().over(order_by=newest).label("number"),
+            func.sum(responses.c.size).over(order_by=newest).label("bytes"),
+        ).subquery()
+        too_many = select(counted.c.id).where(or_(counted.c.number > _MOST_ROWS, counted.c.bytes > _MOST_BYTES))
+        over = or_(responses.c.ends_at <= self._clock(), responses.c.id.in_(too_many))
+        async with self._database.writing() as connection:
+            await connection.execute(delete(responses).where(over))
+
+    async def _look(self) -> None:
+        """Hear of what other replicas deleted."""
+        now = self._clock()
+        since = responses.c.deleted_at > self._looked_at - _LOOK_BACK_SECONDS
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(select(responses.c.owner, responses.c.id).where(since))).all()
+        self._looked_at = now
+        for row in rows:
+            self._forget(row.owner, row.id)
+
+    async def _keep_writing(self) -> None:
+        failing = False
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(_EVERY_SECONDS)
+            self._some.clear()
+            try:
+                await self.flush()
+                failing = False
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next second tries again
+                if not failing:
+                    reason = error.message if isinstance(error, RelayError) else type(error).__name__
+                    log.warning("responses wait to be kept", responses=len(self._waiting), reason=reason)
+                failing = True
+                self._some.set()
