@@ -14,7 +14,7 @@ CHECK = status=0; \
 	$(BIN)/basedpyright || status=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clients image screenshots docs lock clean
+.PHONY: help setup run test lint bench clients image screenshots types docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ image: .venv/.dev ## Follow the Dockerfile without a container engine, and start
 screenshots: .venv/.dev .venv/.browser ## Take the pictures in docs/screenshots anew.
 	@$(BIN)/python -m tests.console.screenshots
 
+types: .cache/types/.there ## Check the types of the console's JavaScript (fetches TypeScript into .cache; needs npm).
+	@.cache/types/node_modules/.bin/tsc -p src/qrelay/console/jsconfig.json && echo "No type errors."
+
 docs: .venv/.dev ## Write docs/reference anew from the code.
 	@$(BIN)/python docs/generate.py
 
@@ -56,6 +59,12 @@ lock: ## Choose dependencies anew and write requirements/*.txt (needs uv).
 clean: ## Remove the environment, caches and build results; accounts and settings stay.
 	rm -rf .venv .cache dist build .pytest_cache .ruff_cache .hypothesis
 	find src tests docs bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The compiler, and the types of what the console brings along, in the versions it brings.
+.cache/types/.there: src/qrelay/console/vendor/vendor.json
+	@mkdir -p $(@D) && npm install --prefix $(@D) --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
+	typescript@5.9.3 $$($(PYTHON) -c 'import json; print(*{"{name}@{version}".format_map(file) for file in json.load(open("$<"))})')
+	@touch $@
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -16,13 +16,13 @@ const kept = new Map();
  * @param {{every?: number}} [options] milliseconds between the end of one answer and the next question; 0 asks once
  */
 export function useAnswer(path, { every = 0 } = {}) {
-  const [state, setState] = useState(() => ({ path, data: kept.get(path) ?? null, error: null }));
+  const [state, setState] = useState(() => known(path));
   const asking = useRef(/** @type {(() => Promise<void>) | null} */ (null));
   useEffect(() => {
     if (path === null) return undefined;
     const ending = new AbortController();
     let timer = 0;
-    setState((before) => (before.path === path ? before : { path, data: kept.get(path) ?? null, error: null }));
+    setState((before) => (before.path === path ? before : known(path)));
     const ask = async (background = false) => {
       clearTimeout(timer);
       try {
@@ -49,9 +49,12 @@ export function useAnswer(path, { every = 0 } = {}) {
     };
   }, [path, every]);
   const again = useCallback(async () => asking.current?.(), []);
-  const mine = state.path === path ? state : { data: kept.get(path) ?? null, error: null };
+  const mine = state.path === path ? state : known(path);
   return { data: mine.data, error: mine.error, again };
 }
+
+/** @param {string | null} path @returns {{path: string | null, data: any, error: any}} */
+const known = (path) => ({ path, data: path === null ? null : (kept.get(path) ?? null), error: null });
 
 /** Put what a write answered in the place of what was known, until it is asked again. */
 export const remember = (path, data) => void kept.set(path, data);

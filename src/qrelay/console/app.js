@@ -52,8 +52,9 @@ function Opened({ page }) {
   return component && html`<${component} />`;
 }
 
-async function load({ name, load, words = [] }) {
-  const [module] = await Promise.all([load(), ...[name, ...words].map(speak)]);
+/** @param {import("./pages.js").PAGES[number]} entry */
+async function load({ name, load, words }) {
+  const [module] = await Promise.all([load(), ...[name, ...(words ?? [])].map(speak)]);
   loaded.set(name, module.default);
   return module.default;
 }

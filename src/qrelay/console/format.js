@@ -53,6 +53,7 @@ export function shortMoment(at) {
   return formatter(Intl.DateTimeFormat, date.getFullYear() === now.getFullYear() ? day : { ...day, year: "numeric" }).format(date);
 }
 
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
 const STEPS = [
   ["day", 86_400_000],
   ["hour", 3_600_000],

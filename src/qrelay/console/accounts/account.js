@@ -40,13 +40,15 @@ export const resting = (account) => (account.cooldowns ?? []).filter(({ model })
 export function creditsOf({ quota }) {
   if (!quota || !(quota.limit > 0 || (quota.left ?? 0) > 0)) return null;
   const left = quota.left ?? Math.max(0, quota.limit - quota.used);
-  const spent = [quota, ...grantsOf(quota)].reduce((sum, { used, limit }) => sum + Math.min(used, limit), 0);
+  /** @type {Grant[]} */
+  const all = [quota, ...grantsOf(quota)];
+  const spent = all.reduce((sum, { used, limit }) => sum + Math.min(used, limit), 0);
   return { left, total: left + spent };
 }
 
 /** Its trial and bonuses that count. @param {Quota} quota */
 export const grantsOf = ({ trial, bonuses = [] }) =>
-  [trial, ...bonuses].filter((grant) => grant && grant.active !== false);
+  [...(trial ? [trial] : []), ...bonuses].filter(({ active }) => active !== false);
 
 /** @param {Account} account @returns {number | null} the share of its credits that is used, null for unknown */
 export function usedShare(account) {

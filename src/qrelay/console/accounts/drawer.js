@@ -101,6 +101,7 @@ function Edit({ account, changed, onClose }) {
   `;
 }
 
+/** @param {import("./account.js").Grant} grant */
 function grantOf({ name, used, limit, expires_at: ends }) {
   const figures = t("account.quota.left", { left: amount(Math.max(0, limit - used)), limit: amount(limit) });
   return [name, figures, ends && moment(ends)].filter(Boolean).join(", ");

@@ -22,7 +22,7 @@ export function Quota({ account }) {
   const { quota } = account;
   const share = usedShare(account);
   const credits = creditsOf(account);
-  if (share === null || credits === null) {
+  if (!quota || share === null || credits === null) {
     return html`<div><${Meter} share=${null} label=${t("account.quota.unknown")} /><p class="meta">${t("account.quota.unknown")}</p></div>`;
   }
   return html`

@@ -132,4 +132,7 @@ function AccountTable({ accounts, open }) {
   `;
 }
 
-const shareOf = (row) => (usedShare(row) === null ? t("unknown") : percent(usedShare(row)));
+function shareOf(row) {
+  const share = usedShare(row);
+  return share === null ? t("unknown") : percent(share);
+}

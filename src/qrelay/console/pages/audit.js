@@ -16,7 +16,7 @@ const PAGE = 100;
 
 export default function Audit() {
   const { data, error, again } = useAnswer(`/v2/audit?limit=${PAGE}`, { every: 10_000 });
-  const [older, setOlder] = useState({ entries: [], next: /** @type {number | null | undefined} */ (undefined) });
+  const [older, setOlder] = useState(/** @type {{entries: any[], next?: number | null}} */ ({ entries: [] }));
   const entries = joined(data?.entries ?? [], older.entries);
   const next = older.next === undefined ? data?.next : older.next;
   const more = async () => {
@@ -26,7 +26,7 @@ export default function Audit() {
   useEffect(() => {
     // Beyond a page that moved on, what was between is fetched again from its end.
     const last = data?.entries.at(-1)?.seq;
-    if (older.entries.length && last !== undefined && last > older.entries[0].seq + 1) setOlder({ entries: [], next: undefined });
+    if (older.entries.length && last !== undefined && last > older.entries[0].seq + 1) setOlder({ entries: [] });
   }, [data]);
   return html`
     <${Page} title=${titleOf(entries)} sub=${t("audit.sub")}>

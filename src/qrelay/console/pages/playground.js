@@ -92,7 +92,7 @@ function useApi(name) {
 
 /** The models this gateway has, or why it has none. */
 function useModels() {
-  const [state, setState] = useState({ models: null, error: null });
+  const [state, setState] = useState(/** @type {{models: any[] | null, error: any}} */ ({ models: null, error: null }));
   const again = async () => {
     try {
       setState({ models: await models(), error: null });
@@ -106,6 +106,7 @@ function useModels() {
 
 /** A client route: it takes the key, and knows nothing of the console's session. Raises ApiError. */
 async function models() {
+  /** @type {Record<string, string>} */
   const headers = key.get() ? { authorization: `Bearer ${key.get()}` } : {};
   const answer = await fetch("/v1/models", { headers, cache: "no-store", credentials: "omit" }).catch(() => {
     throw unreachable();

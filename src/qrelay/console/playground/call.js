@@ -8,11 +8,17 @@ import { sseReader } from "./sse.js";
 const SHOWN = ["x-qrelay-model", "x-qrelay-account", "x-qrelay-attempts", "x-qrelay-adjusted", "x-qrelay-ignored"];
 
 /**
+ * @typedef {ReturnType<typeof newReply> & {raw: string[], requestId: string, headers: Record<string, string>,
+ *   status: number, firstByte: number | null, duration: number | null}} Reply
+ */
+
+/**
  * Ask, and tell `changed` whenever more has come. Never throws: what went wrong is in `reply.error`.
- * @param {{api: object, asked: object, stream: boolean, key: string, signal: AbortSignal}} call
- * @param {(reply: object) => void} changed
+ * @param {{api: any, asked: object, stream: boolean, key: string, signal: AbortSignal}} call
+ * @param {(reply: Reply) => void} changed
  */
 export async function ask({ api, asked, stream, key, signal }, changed) {
+  /** @type {Reply} */
   const reply = { ...newReply(), raw: [], requestId: "", headers: {}, status: 0, firstByte: null, duration: null };
   const started = performance.now();
   try {

@@ -4,12 +4,14 @@ export const TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 export const MOST_BYTES = 5 * 1024 * 1024;
 
 /**
+ * @typedef {{kind: "image", media: string, data: string, name: string}} Image
  * @param {Iterable<File>} files
- * @returns {Promise<{images: {kind: "image", media: string, data: string, name: string}[], refused: [string, string][]}>}
- *   `refused`: why ("type" or "size") and the file's name
+ * @returns {Promise<{images: Image[], refused: [string, string][]}>} `refused`: why ("type" or "size") and the file's name
  */
 export async function read(files) {
+  /** @type {Image[]} */
   const images = [];
+  /** @type {[string, string][]} */
   const refused = [];
   for (const file of files) {
     if (!TYPES.includes(file.type)) refused.push(["type", file.name]);
@@ -19,7 +21,7 @@ export async function read(files) {
   return { images, refused };
 }
 
-/** @param {Blob} file */
+/** @param {Blob} file @returns {Promise<string>} */
 function base64(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();

@@ -9,7 +9,10 @@
 
 //     reply   {parts, usage, stop, error, ended}       usage {input, cacheRead, cacheWrite, output, estimated}
 
-/** A reply nothing of which has come yet. */
+/**
+ * A reply nothing of which has come yet.
+ * @returns {{parts: any[], usage: any, stop: string | null, error: {code: string, message: string} | null, ended: boolean}}
+ */
 export function newReply() {
   return { parts: [], usage: null, stop: null, error: null, ended: false };
 }

@@ -41,6 +41,7 @@ export async function send(how, parts) {
   const running = new AbortController();
   const before = talk.get().turns;
   const turns = parts.length ? [...before, { role: "user", parts }] : before;
+  /** @type {{role: string, api: string, parts: any[], reply: import("./call.js").Reply | null}} */
   const answer = { role: "assistant", api: how.api.name, parts: [], reply: null };
   talk.set({ turns: [...turns, answer], running });
   let due = 0;

@@ -14,8 +14,8 @@ export const MEASURES = {
 /**
  * @param {{series: {group: string, name: string, points: object[]}[]}} told
  * @param {keyof typeof MEASURES} measure
- * @returns {{times: number[], lines: {group: string | null, name: string | null, values: number[]}[]}} times in epoch
- *   seconds; group and name null: the rest together
+ * @typedef {{group: string | null, name: string | null, values: number[]}} Line group and name null: the rest together
+ * @returns {{times: number[], lines: Line[]}} times in epoch seconds
  */
 export function columns(told, measure) {
   const value = MEASURES[measure];
@@ -29,6 +29,7 @@ export function columns(told, measure) {
     return { group, name, values, sum: values.reduce((sum, one) => sum + one, 0) };
   });
   lines.sort((a, b) => b.sum - a.sum);
+  /** @type {Line[]} */
   const shown = lines.slice(0, lines.length > MOST + 1 ? MOST : lines.length);
   const rest = lines.slice(shown.length);
   if (rest.length) {
