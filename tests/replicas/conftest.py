@@ -21,14 +21,20 @@ def service() -> Iterator[Simulator]:
 
 
 @pytest.fixture
-def replica(tmp_path: Path, service: Simulator, postgres_url: str) -> Replicas:
+def database_url(postgres_url: str) -> str:
+    """Which database they have; with "" each a SQLite file of its own."""
+    return postgres_url
+
+
+@pytest.fixture
+def replica(tmp_path: Path, service: Simulator, database_url: str) -> Replicas:
     """Makes a `Command` of its own folder, on the test's database and service, with the variables it is given."""
 
     def make(name: str = "one", **variables: str) -> Command:
         folder = tmp_path / name
         folder.mkdir()
         given = {
-            "QRELAY_DATABASE_URL": postgres_url,
+            "QRELAY_DATABASE_URL": database_url,
             "QRELAY_MASTER_KEY": KEY,
             "QRELAY_LOG_FORMAT": "json",
             "AMAZONQ_API_ENDPOINT": service.url,
