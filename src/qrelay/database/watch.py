@@ -19,7 +19,8 @@ log = structlog.get_logger()
 CHANNEL: Final = "qrelay"
 LISTENING: Final = f"LISTEN {CHANNEL}"
 """What the one connection of each replica that listens last ran, and so how they can be counted."""
-_EVERY_SECONDS: Final = 0.8
+EVERY_SECONDS: Final = 0.8
+"""Between two looks, unless a notification makes it less; with what a look takes, about a second."""
 _LISTEN_AGAIN_SECONDS: Final = 5.0
 
 Look = Callable[[], Awaitable[None]]
@@ -55,7 +56,7 @@ class Watch:
         blind = False
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY_SECONDS):
+                async with asyncio.timeout(EVERY_SECONDS):
                     await self._hint.wait()
             self._hint.clear()
             reason = await self._look()
