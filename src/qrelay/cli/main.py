@@ -211,6 +211,18 @@ def show_audit(
     work(_load(), limit=limit, as_json=as_json)
 
 
+@app.command()
+def statusline() -> None:
+    """Print a line for Claude Code's status line.
+
+    It shows the model, how the accounts are, what is left and until when. Name it in Claude Code's settings:
+    {"statusLine": {"type": "command", "command": "qrelay statusline"}}
+    """
+    from qrelay.cli.statusline import print_line as work
+
+    work()
+
+
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.command("import")(transfer.import_)
