@@ -26,6 +26,7 @@ from qrelay.accounts.tallies import Tally
 from qrelay.database import Database, sqlite_path
 from qrelay.database.schema import SEALED, accounts
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.tasks import stopped
 
 log = structlog.get_logger()
 
@@ -64,9 +65,7 @@ class AccountStore:
     async def close(self) -> None:
         """Store what is counted."""
         if self._flusher is not None:
-            self._flusher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._flusher
+            await stopped(self._flusher)
         await self.cooldowns.close()
         try:
             await self.flush()

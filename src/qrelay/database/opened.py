@@ -20,6 +20,7 @@ from qrelay.database.schema import database_now, secrets
 from qrelay.database.versions import migrate, version
 from qrelay.database.watch import CHANNEL, Watch
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.tasks import stopped
 from qrelay.vault import Vault
 
 log = structlog.get_logger()
@@ -72,9 +73,7 @@ class Database:
     async def close(self) -> None:
         await self.watch.close()
         if self._proving is not None:
-            self._proving.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._proving
+            await stopped(self._proving)
         await self.engine.dispose()
 
     @contextmanager

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from qrelay.errors import RelayError
+from qrelay.tasks import stopped
 
 log = structlog.get_logger()
 
@@ -45,11 +46,7 @@ class Watch:
             self._tasks = [asyncio.create_task(self._keep_looking()), asyncio.create_task(self._keep_listening())]
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await stopped(*self._tasks)
         self._tasks.clear()
 
     async def _keep_looking(self) -> None:

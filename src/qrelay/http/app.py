@@ -7,7 +7,7 @@ all others    -> Starlette: models, probes, management
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -76,6 +76,7 @@ from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
 from qrelay.settings import Settings
+from qrelay.tasks import stopped
 from qrelay.trust import trusting
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
@@ -255,9 +256,9 @@ class App:
                 keeping = asyncio.create_task(
                     refresher.keep_fresh(settings.refresh_check_seconds, settings.refresh_lead_seconds)
                 )
-                stack.push_async_callback(_stopped, keeping)
+                stack.push_async_callback(stopped, keeping)
                 if settings.quota_check_seconds:
-                    stack.push_async_callback(_stopped, asyncio.create_task(quotas.keep_checked()))
+                    stack.push_async_callback(stopped, asyncio.create_task(quotas.keep_checked()))
             yield
             self._chat.clear()
 
@@ -385,9 +386,3 @@ async def _adopt_account_from_variables(settings: Settings, store: AccountStore)
         client_secret=secret.get_secret_value() if secret else None,
         profile_arn=settings.amazonq_profile_arn,
     )
-
-
-async def _stopped(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -11,7 +11,6 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from qrelay.database import READING, Database, connect, told
 from qrelay.database.schema import keys
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.keys import text as texts
+from qrelay.tasks import stopped
 
 log = structlog.get_logger()
 
@@ -69,9 +69,7 @@ class Keys:
     async def close(self) -> None:
         """Store when they were used."""
         if self._flusher is not None:
-            self._flusher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._flusher
+            await stopped(self._flusher)
         try:
             await self.flush()
         except RelayError as error:

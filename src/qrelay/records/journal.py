@@ -19,6 +19,7 @@ from qrelay.database import Database
 from qrelay.errors import RelayError
 from qrelay.records import requests, usage
 from qrelay.records.ended import Ended
+from qrelay.tasks import stopped
 
 log = structlog.get_logger()
 
@@ -55,9 +56,7 @@ class Journal:
     async def close(self) -> None:
         """Write what waits."""
         if self._writer is not None:
-            self._writer.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._writer
+            await stopped(self._writer)
         try:
             await self.flush()
         except RelayError as error:

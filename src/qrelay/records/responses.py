@@ -11,7 +11,6 @@ is killed loses its last second: then only its memory had it. The newest stay, u
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -21,6 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from qrelay.database import Database
 from qrelay.database.schema import responses
 from qrelay.errors import RelayError
+from qrelay.tasks import stopped
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -66,9 +66,7 @@ class KeptResponses:
         """Write what waits."""
         if self._writer is None:
             return
-        self._writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._writer
+        await stopped(self._writer)
         try:
             await self.flush()
         except RelayError as error:
