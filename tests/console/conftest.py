@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright, expect
 
 from tests.gateway.conftest import Bench, bench
 
@@ -76,7 +76,7 @@ class Desk(NamedTuple):
         """Go there, and wait until the page has said its title."""
         await self.page.goto(self.relay.url + path)
         await self.page.locator("h1").wait_for()
-        await self.page.wait_for_function("document.title !== 'qrelay'")
+        await expect(self.page).not_to_have_title("qrelay")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """What the console is made of: pinned libraries, both languages, files that can be kept for good. No browser."""
 
+import ast
 import base64
 import gzip
 import hashlib
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from qrelay.errors import CATALOGUE, ErrorCode
 from qrelay.http.console import LIBRARIES, site
+from qrelay.settings import Settings
 from tests.gateway.conftest import bench
 from tests.house.repository import ROOT
 
@@ -17,6 +20,8 @@ CONSOLE = ROOT / "src" / "qrelay" / "console"
 VENDORS = [CONSOLE / "vendor", Path(__file__).parent / "vendor"]
 PAGES = re.findall(r'name: "(\w+)"', (CONSOLE / "pages.js").read_text(encoding="utf-8"))
 WORD = re.compile(r'^  "?([\w.]+)"?: (.+),$', re.MULTILINE)
+SENTENCES = ("said", "described")
+"""Parts whose keys are the gateway's own sentences: English has nothing to say in them."""
 MAIN = sorted(path for path in CONSOLE.rglob("*.js") if path.parent.name != "vendor" and "words" not in path.parts)
 
 
@@ -24,6 +29,8 @@ def words(language: str) -> dict[str, str]:
     """Every key of a language and its text as it is written."""
     found: dict[str, str] = {}
     for path in sorted((CONSOLE / "words" / language).glob("*.js")):
+        if path.stem in SENTENCES:
+            continue
         text = path.read_text(encoding="utf-8")
         rows = WORD.findall(text)
         inside = text[text.index("export default {") :].strip().splitlines()[1:-1]
@@ -31,6 +38,13 @@ def words(language: str) -> dict[str, str]:
         assert not found.keys() & dict(rows).keys(), path
         found |= dict(rows)
     return found
+
+
+def sentences(part: str) -> dict[str, str]:
+    """The gateway's sentences and what the Chinese console says for them; as literals they are Python too."""
+    text = (CONSOLE / "words" / "zh" / f"{part}.js").read_text(encoding="utf-8")
+    inside = text[text.index("{") : text.rindex("}") + 1]
+    return ast.literal_eval(re.sub(r"^\s*//.*$", "", inside, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("folder", VENDORS, ids=lambda folder: folder.parent.name)
@@ -51,6 +65,33 @@ def test_the_two_languages_say_the_same() -> None:
         assert names == set(re.findall(r"\{(\w+)\}", chinese[key])), key
         assert text.startswith("{") == chinese[key].startswith("{"), key
     assert {path.stem for path in (CONSOLE / "words" / "en").iterdir()} >= {"shell", *PAGES}
+
+
+def test_every_failure_has_a_word() -> None:
+    assert {key for key in words("en") if key.startswith("code.")} == {f"code.{code}" for code in ErrorCode}
+
+
+def test_every_setting_is_described_in_chinese() -> None:
+    """A new or another description needs a new line in words/zh/described.js."""
+    described = {" ".join((field.description or "").split()) for field in Settings.model_fields.values()}
+    assert sentences("described").keys() == described
+
+
+def test_every_remedy_is_known_in_chinese() -> None:
+    """A new remedy needs a line in words/zh/said.js, and one that nobody gives any more has none."""
+    told: set[str] = {row.remedy for row in CATALOGUE.values()}
+    said: set[str] = set()
+    for path in sorted((ROOT / "src" / "qrelay").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.keyword("remedy", ast.Constant(str(text))) if path.parts[-2] in {"http", "accounts", "keys"}:
+                    told.add(text)
+                case ast.Constant(str(text)):
+                    said.add(text)
+                case _:
+                    pass
+    assert told - sentences("said").keys() == set()
+    assert sentences("said").keys() - said == set()
 
 
 def test_every_word_that_is_said_is_there() -> None:

@@ -140,6 +140,7 @@ class Pool:
         self.store = store
         self.refresher = refresher
         self.max_error_count = max_error_count
+        self.strategy: Strategy = strategy
         self.roll = Roll(store, only_active=strategy == "active")
         self._turns = Turns(strategy, chance)
         self._seated = -1

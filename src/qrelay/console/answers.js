@@ -13,10 +13,13 @@ const kept = new Map();
 
 /**
  * @param {string | null} path null asks nothing
- * @param {{every?: number}} [options] milliseconds between the end of one answer and the next question; 0 asks once
+ * @param {{every?: number | ((data: any) => number)}} [options] milliseconds between the end of one answer and the next
+ *   question, maybe by what was answered; 0 asks once
  */
 export function useAnswer(path, { every = 0 } = {}) {
   const [state, setState] = useState(() => known(path));
+  const pace = useRef(every);
+  pace.current = every;
   const asking = useRef(/** @type {(() => Promise<void>) | null} */ (null));
   useEffect(() => {
     if (path === null) return undefined;
@@ -34,10 +37,11 @@ export function useAnswer(path, { every = 0 } = {}) {
         setState((before) => ({ ...before, error }));
       }
       clearTimeout(timer);
-      if (every && !ending.signal.aborted) timer = window.setTimeout(soon, every);
+      const wait = typeof pace.current === "function" ? pace.current(kept.get(path)) : pace.current;
+      if (wait && !ending.signal.aborted) timer = window.setTimeout(soon, wait);
     };
     const soon = () => {
-      if (document.visibilityState === "visible") void ask(true);
+      if (pace.current && document.visibilityState === "visible") void ask(true);
     };
     asking.current = ask;
     document.addEventListener("visibilitychange", soon);
@@ -47,7 +51,7 @@ export function useAnswer(path, { every = 0 } = {}) {
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", soon);
     };
-  }, [path, every]);
+  }, [path]);
   const again = useCallback(async () => asking.current?.(), []);
   const mine = state.path === path ? state : known(path);
   return { data: mine.data, error: mine.error, again };

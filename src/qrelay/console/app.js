@@ -63,3 +63,5 @@ await Promise.all([speak("shell"), session.ask()]);
 const root = /** @type {HTMLElement} */ (document.querySelector("#app"));
 root.replaceChildren();
 render(html`<${App} />`, root);
+// What is said of failures isn't needed to begin with.
+void Promise.all([speak("errors"), speak("said")]);

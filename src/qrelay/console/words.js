@@ -2,14 +2,15 @@
 //
 //   await speak("accounts")                       the page's words are there
 //   t("accounts.count", { count: 3 })             "3 accounts"
+//   said(error.remedy)                            what the gateway says in English (words/*/said.js, described.js)
 //
 // A text may hold {names}; numbers among the values are written as the language writes them. One that depends on a
 // number is { one: "…", other: "…" } by the value `count`. A key that isn't there is shown and told on the console.
 
 /** @type {Record<string, string | Record<string, string>>} */
 let known = {};
-/** @type {Set<string>} */
-const parts = new Set();
+/** @type {Map<string, Promise<void>>} */
+const parts = new Map();
 /** @type {"en" | "zh"} */
 let tongue = document.documentElement.lang.startsWith("zh") ? "zh" : "en";
 
@@ -23,10 +24,20 @@ export const language = () => tongue;
  * Load the words of a part, once.
  * @param {string} part
  */
-export async function speak(part) {
-  if (parts.has(part)) return;
-  parts.add(part);
-  Object.assign(known, await load(tongue, part));
+export function speak(part) {
+  const found = parts.get(part) ?? hear(part);
+  parts.set(part, found);
+  found.catch(() => parts.delete(part)); // it may be asked for again
+  return found;
+}
+
+/** In the language of the end, if that changes meanwhile. @param {string} part */
+async function hear(part) {
+  for (;;) {
+    const spoken = tongue;
+    const words = await load(spoken, part);
+    if (spoken === tongue) return void Object.assign(known, words);
+  }
 }
 
 /**
@@ -34,9 +45,14 @@ export async function speak(part) {
  * @param {"en" | "zh"} next
  */
 export async function learn(next) {
-  const all = await Promise.all([...parts].map((part) => load(next, part)));
-  tongue = next;
-  known = Object.assign({}, ...all);
+  for (;;) {
+    const names = [...parts.keys()];
+    const all = await Promise.all(names.map((part) => load(next, part)));
+    if (names.length < parts.size) continue;
+    tongue = next;
+    known = Object.assign({}, ...all);
+    return;
+  }
 }
 
 /**
@@ -59,6 +75,9 @@ export function t(key, values = {}) {
 
 /** Whether there are words for a key: for what the server names, like error codes. */
 export const has = (key) => known[key] !== undefined;
+
+/** A sentence of the gateway's own in the page's language, where it is known; else as it came. @param {string} text */
+export const said = (text) => String(known[text.replace(/\s+/g, " ")] ?? text);
 
 const form = (count) => new Intl.PluralRules(locale()).select(count);
 

@@ -1,6 +1,6 @@
 """The management routes about accounts (DESIGN.md §3.2; SWITCHING.md, q2api). Not who may call them: `doors`.
 
-    POST   /v2/accounts               the account            GET     /v2/accounts         a list
+    POST   /v2/accounts               the account            GET     /v2/accounts         a list; ?state=a,b&limit=n
     POST   /v2/accounts/batch         each row's outcome     GET     /v2/accounts/{id}    the account
     POST   /v2/accounts/refresh       each account's         PATCH   /v2/accounts/{id}    the account
     POST   /v2/accounts/{id}/refresh  the account, and amq2api's body around it
@@ -9,17 +9,18 @@
 An error is `{"error": {"code", "message", "remedy", "param"}}`.
 """
 
-from typing import Any
+from typing import Any, Final, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from qrelay.accounts.account import Account
+from qrelay.accounts.account import Account, AccountState
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.http import queries
 from qrelay.http.account_bodies import (
     ChangeBody,
     CreateBody,
@@ -33,6 +34,8 @@ from qrelay.http.account_bodies import (
 )
 from qrelay.http.management import error_answer, told
 from qrelay.http.standing import standing_answer
+
+_MOST: Final = 1_000_000
 
 
 def routes(store: AccountStore, refresher: Refresher, pool: Pool) -> list[Route]:
@@ -56,8 +59,13 @@ class _AccountsDesk:
         self._refresher = refresher
         self._pool = pool
 
-    async def listed(self, _request: Request) -> JSONResponse:
-        return JSONResponse([self._answer(account) for account in self._store.accounts()])
+    async def listed(self, request: Request) -> JSONResponse:
+        """All of them, or the first few, or those in certain states: who shows five needn't read a thousand."""
+        accounts = self._store.accounts()
+        if states := queries.some(request, "state", get_args(AccountState)):
+            accounts = [account for account in accounts if self._pool.roll.state(account) in states]
+        limit = queries.number(request, "limit", _MOST, _MOST)
+        return JSONResponse([self._answer(account) for account in accounts[:limit]])
 
     async def one(self, request: Request) -> JSONResponse:
         return JSONResponse(self._answer(self._store.get(request.path_params["id"])))

@@ -242,7 +242,7 @@ class App:
                     *checks.routes(gateway, quotas),
                     *keys.routes(client_keys),
                     *sessions.routes(console_sessions, self._doors, audit_log),
-                    *audit.routes(audit_log),
+                    *audit.routes(audit_log, names),
                     *master_key.routes(database, store, settings.home),
                     *request_log.routes(journal, names, self.leaving, self._doors),
                     *usage.routes(journal, names),

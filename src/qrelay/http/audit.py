@@ -1,8 +1,10 @@
 """`GET /v2/audit?limit=100&before=SEQ`: who changed what, the newest first. Not the writing: `gate`.
 
-    {"entries": [{"seq", "at", "actor", "peer", "action", "target", "status", "detail"}], "next": seq or null}
+    {"entries": [{"seq", "at", "actor", "peer", "action", "target", "target_name", "status", "detail"}],
+     "next": seq or null}
 
-`status` is that of the answer; null where nobody knows how it ended.
+`status` is that of the answer; null where nobody knows how it ended. `target_name` is what the account or key is called
+now; null for one that is gone or has no name.
 """
 
 from typing import Any, Final
@@ -14,17 +16,18 @@ from starlette.routing import Route
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.account_bodies import iso
 from qrelay.http.management import told
+from qrelay.http.request_log import Names
 from qrelay.records.audit import AuditLog, Entry
 
 _MOST: Final = 1000
 _LARGEST: Final = 2**63 - 1
 
 
-def routes(audit: AuditLog) -> list[Route]:
+def routes(audit: AuditLog, names: Names) -> list[Route]:
     async def listed(request: Request) -> JSONResponse:
         limit = min(_number(request, "limit") or 100, _MOST)
         entries, more = await audit.page(limit, _number(request, "before"))
-        return JSONResponse({"entries": [_row(entry) for entry in entries], "next": more})
+        return JSONResponse({"entries": [_row(entry, names) for entry in entries], "next": more})
 
     return [Route("/v2/audit", told(listed), methods=["GET"])]
 
@@ -39,7 +42,7 @@ def _number(request: Request, name: str) -> int | None:
     return number
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _row(entry: Entry, names: Names) -> dict[str, Any]:
     return {
         "seq": entry.seq,
         "at": iso(entry.at),
@@ -47,6 +50,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "peer": entry.peer,
         "action": entry.action,
         "target": entry.target,
+        "target_name": names.account(entry.target) or names.key(entry.target),
         "status": entry.status or None,
         "detail": entry.detail,
     }

@@ -82,6 +82,7 @@ def routes(parts: Parts, *, new_clock: Callable[[], float] = time.monotonic) -> 
                 "replicas": replicas,
                 "database": database.engine.dialect.name,
                 "development_mode": not parts.keys.needed,
+                "strategy": parts.pool.strategy,
                 "base_url": f"{request.url.scheme}://{request.url.netloc}",
             }
         )

@@ -46,6 +46,14 @@ def choice(request: Request, name: str, default: str, choices: Collection[str]) 
     return given
 
 
+def some(request: Request, name: str, choices: Collection[str]) -> frozenset[str]:
+    """Any of these words, separated by commas; none without it. Raises RelayError(request_invalid)."""
+    given = frozenset((text(request, name) or "").split(",")) - {""}
+    if not given.issubset(choices):
+        raise _wrong(name, f"any of {', '.join(choices)}, with commas between them")
+    return given
+
+
 def moment(request: Request, name: str) -> float | None:
     """A time in ISO 8601, UTC where it doesn't say, as seconds since the epoch. Raises RelayError(request_invalid)."""
     given = request.query_params.get(name)

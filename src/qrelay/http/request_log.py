@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from qrelay.accounts.store import AccountStore
-from qrelay.errors import ErrorCode, RelayError
+from qrelay.errors import CATALOGUE, ErrorCode, RelayError
 from qrelay.http import queries
 from qrelay.http.doors import Doors
 from qrelay.http.leaving import Leaving
@@ -135,6 +135,7 @@ class _RequestLog:
         held = dict(zip(COLUMNS, row, strict=True))
         return {
             **{name: held[name] for name in _AS_IT_IS},
+            "remedy": _remedy(row.outcome),
             "at": iso(row.at),
             "account_id": row.account_id,
             "account": self._names.account(row.account_id),
@@ -162,6 +163,10 @@ class _RequestLog:
 def iso(seconds: float) -> str:
     """To the millisecond, as the log has it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _remedy(outcome: str) -> str | None:
+    return CATALOGUE[ErrorCode(outcome)].remedy if outcome in ErrorCode.__members__ else None
 
 
 def _words(text: str | None) -> list[str]:

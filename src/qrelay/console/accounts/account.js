@@ -31,7 +31,11 @@ export function whatHappened(account) {
 }
 
 /** What works in spite of it, or what to do. @param {Account} account */
-export const whatNow = (account) => (account.state === "ready" ? null : t(`account.now.${account.state}`));
+export function whatNow({ state, cooldowns = [] }) {
+  if (state === "ready") return null;
+  const spent = state === "cooling" && cooldowns.some(({ model, code }) => model === "" && code === "quota_exhausted");
+  return t(spent ? "account.now.spent" : `account.now.${state}`);
+}
 
 /** Models it can't serve for now, though it can serve others. @param {Account} account */
 export const resting = (account) => (account.cooldowns ?? []).filter(({ model }) => model !== "");

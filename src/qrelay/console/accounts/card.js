@@ -6,10 +6,13 @@ import { Button } from "../ui/button.js";
 import { t } from "../words.js";
 import { nameOf, resting, whatHappened, whatNow } from "./account.js";
 import { switchOn } from "./actions.js";
-import { Quota, State, Token, kindOf } from "./parts.js";
+import { Happened, kindOf, Quota, State, Token } from "./parts.js";
 
-/** @param {{account: import("./account.js").Account, changed: () => unknown}} props */
-export function Card({ account, changed }) {
+/**
+ * @param {{account: import("./account.js").Account, strategy?: string, changed: () => unknown}} props `strategy`: the
+ *   gateway's; which account is the active one matters to one of them only
+ */
+export function Card({ account, strategy, changed }) {
   const happened = whatHappened(account);
   const now = whatNow(account);
   const models = resting(account);
@@ -20,7 +23,7 @@ export function Card({ account, changed }) {
         <h3><a class="name" href=${hrefOf("accounts", { account: account.id })}>${known}</a></h3>
         <${State} account=${account} />
       </div>
-      <div class="meta text">${kindOf(account)}${account.is_active ? ` · ${t("account.active")}` : ""}</div>
+      <div class="meta text">${kindOf(account)}${account.is_active && strategy === "active" ? ` · ${t("account.active")}` : ""}</div>
       <${Quota} account=${account} />
       <div class="spread meta">
         <${Token} account=${account} />
@@ -28,8 +31,8 @@ export function Card({ account, changed }) {
       </div>
       ${(happened || now || models.length > 0) && html`
         <div class="remark meta">
-          ${happened && html`<p class="text">${happened}</p>`}
           ${now && html`<p>${now}</p>`}
+          <${Happened} text=${happened} />
           ${models.map(({ model, reason }) => html`<p key=${model} class="text">${model}: ${reason ?? t("account.resting")}</p>`)}
           <${Cure} account=${account} changed=${changed} />
         </div>

@@ -9,12 +9,12 @@ import { Button } from "../ui/button.js";
 import { Drawer } from "../ui/dialog.js";
 import { Field } from "../ui/field.js";
 import { Problem } from "../ui/problem.js";
+import { Countdown } from "../ui/time.js";
 import { say } from "../ui/toasts.js";
 import { t } from "../words.js";
 import { grantsOf, nameOf, resting, whatHappened, whatNow } from "./account.js";
 import { change, drop, makeActive, refresh, switchOn, test } from "./actions.js";
-import { Quota, State, Token, kindOf } from "./parts.js";
-import { Countdown } from "../ui/time.js";
+import { Happened, kindOf, Quota, State, Token } from "./parts.js";
 
 /** @param {{account: import("./account.js").Account, changed: () => Promise<unknown>, onClose: () => void}} props */
 export function AccountDrawer({ account, changed, onClose }) {
@@ -73,8 +73,8 @@ function Trouble({ account }) {
   return html`
     <div class="callout ${account.state === "ready" ? "info" : "warn"}">
       <div class="stack">
-        ${happened && html`<p class="text">${happened}</p>`}
         ${now && html`<p>${now}</p>`}
+        <${Happened} text=${happened} />
         ${models.map(({ model, reason, until }) => html`
           <p key=${model} class="text">${model}: ${reason ?? t("account.resting")} (<${Countdown} until=${until} />)</p>`)}
       </div>

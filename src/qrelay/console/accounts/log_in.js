@@ -73,8 +73,8 @@ function Wish({ account, changed, onClose, begun }) {
         `}
       ${error && html`<${Problem} error=${error} />`}
       <div class="actions">
-        <${Button} kind="primary" type="submit" act=${begin}>${t(kind === "api_key" ? "account.add" : "accounts.login.start")}<//>
         <${Button} act=${onClose}>${t("cancel")}<//>
+        <${Button} kind="primary" type="submit" act=${begin}>${t(kind === "api_key" ? "account.add" : "accounts.login.start")}<//>
       </div>
     </form>
   `;

@@ -7,6 +7,9 @@ import { Countdown, Time, useNow } from "../ui/time.js";
 import { t } from "../words.js";
 import { creditsOf, TONES, usedShare } from "./account.js";
 
+/** What the gateway was told, in whatever words that came. @param {{text: string | null}} props */
+export const Happened = ({ text }) => text && html`<p class="meta text quote">${text}</p>`;
+
 /** @param {{account: import("./account.js").Account}} props */
 export function State({ account }) {
   const { state, cooling_until: until } = account;

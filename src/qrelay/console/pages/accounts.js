@@ -25,10 +25,13 @@ const AccountDrawer = later(async () => (await import("../accounts/drawer.js")).
 const LogInDialog = later(async () => (await import("../accounts/log_in.js")).LogInDialog);
 
 const AT_ONCE = 48; // cards on a page
+/** Many are asked for less often: an answer is as long as there are accounts, and what one does is shown at once. */
+const pace = (accounts) => Math.min(30_000, Math.max(5000, 30 * (accounts?.length ?? 0)));
 const MANY = 60; // so many are a table unless cards are asked for
 
 export default function Accounts() {
-  const { data, error, again } = useAnswer("/v2/accounts", { every: 5000 });
+  const { data, error, again } = useAnswer("/v2/accounts", { every: pace });
+  const strategy = useAnswer("/v2/overview").data?.strategy;
   const gone = useStore(leaving);
   const accounts = useMemo(() => (data ?? []).filter(({ id }) => !gone.has(id)), [data, gone]);
   const [open, setOpen] = useQuery("account");
@@ -43,11 +46,11 @@ export default function Accounts() {
   `;
   const title = data ? readiness(counts) : t("page.accounts");
   return html`
-    <${Page} title=${title} sub=${data && (exceptions(counts) || t("account.sub"))} actions=${actions}>
+    <${Page} title=${title} sub=${data && (exceptions(counts) || t(accounts.length ? (strategy === "active" ? "account.sub.active" : "account.sub") : "account.title.none.sub"))} actions=${actions}>
       ${error && html`<${Problem} error=${error} again=${again} />`}
       ${data && (accounts.length === 0
         ? html`<${Nobody} />`
-        : html`<${List} accounts=${accounts} again=${again} open=${(account) => setOpen(account.id, { push: true })} />`)}
+        : html`<${List} accounts=${accounts} strategy=${strategy} again=${again} open=${(account) => setOpen(account.id, { push: true })} />`)}
       ${open && byId(open) && html`<${AccountDrawer} key=${open} account=${byId(open)} changed=${again} onClose=${() => setOpen("")} />`}
       ${data && login && (login === "new" || byId(login)) && html`<${LogInDialog} key=${login} account=${byId(login)} changed=${again} onClose=${() => setLogin("")} />`}
       ${bringing && html`<${ImportDialog} changed=${again} onClose=${() => setBringing("")} />`}
@@ -71,7 +74,7 @@ function Nobody() {
   `;
 }
 
-function List({ accounts, again, open }) {
+function List({ accounts, strategy, again, open }) {
   const [view, setView] = useQuery("view", accounts.length > MANY ? "table" : "cards");
   const [asked, setAsked] = useQuery("q");
   const [state, setState] = useQuery("state");
@@ -93,17 +96,17 @@ function List({ accounts, again, open }) {
       ? html`<p>${t("accounts.none.found")}</p>`
       : view === "table"
         ? html`<${AccountTable} accounts=${found} open=${open} />`
-        : html`<${Cards} accounts=${found} again=${again} />`}
+        : html`<${Cards} accounts=${found} strategy=${strategy} again=${again} />`}
   `;
 }
 
-function Cards({ accounts, again }) {
+function Cards({ accounts, strategy, again }) {
   const [page, setPage] = useQuery("page", "1");
   const last = Math.ceil(accounts.length / AT_ONCE);
   const at = Math.min(last, Math.max(1, Number.parseInt(page, 10) || 1));
   const shown = accounts.slice((at - 1) * AT_ONCE, at * AT_ONCE);
   return html`
-    <div class="cards">${shown.map((account) => html`<${Card} key=${account.id} account=${account} changed=${again} />`)}</div>
+    <div class="cards">${shown.map((account) => html`<${Card} key=${account.id} account=${account} strategy=${strategy} changed=${again} />`)}</div>
     ${last > 1 && html`
       <nav class="pager row" aria-label=${t("accounts.pager")}>
         <${Button} disabled=${at === 1} act=${() => setPage(String(at - 1))}>${t("accounts.pager.back")}<//>
@@ -119,16 +122,18 @@ function AccountTable({ accounts, open }) {
     () => [
       { key: "name", title: t("accounts.col.name"), show: (row) => html`<span class="name">${nameOf(row)}</span>`, sort: (row) => nameOf(row).toLowerCase() },
       { key: "state", title: t("accounts.col.state"), show: (row) => html`<${State} account=${row} />`, sort: (row) => STATES.indexOf(row.state) },
-      { key: "kind", title: t("accounts.col.kind"), show: kindOf, wide: true, sort: kindOf },
+      { key: "kind", title: t("accounts.col.kind"), show: kindOf, room: "wider", sort: kindOf },
       { key: "used", title: t("accounts.col.used"), number: true, show: (row) => shareOf(row), sort: (row) => usedShare(row) ?? -1 },
-      { key: "token", title: t("accounts.fact.token"), wide: true, show: (row) => html`<${Token} account=${row} />`, sort: (row) => row.expiresAt ?? "" },
-      { key: "flight", title: t("accounts.fact.flight"), number: true, wide: true, show: (row) => row.in_flight ?? "", sort: (row) => row.in_flight ?? 0 },
+      { key: "token", title: t("accounts.fact.token"), room: "wide", show: (row) => html`<${Token} account=${row} />`, sort: (row) => row.expiresAt ?? "" },
+      { key: "flight", title: t("accounts.fact.flight"), number: true, room: "wider", show: (row) => row.in_flight ?? "", sort: (row) => row.in_flight ?? 0 },
     ],
     [],
   );
   return html`
-    <${Table} label=${t("page.accounts")} columns=${columns} rows=${accounts} rowKey=${(row) => row.id} open=${open}
-      openLabel=${nameOf} sort=${sort} setSort=${setSort} />
+    <div class="seats">
+      <${Table} label=${t("page.accounts")} columns=${columns} rows=${accounts} rowKey=${(row) => row.id} open=${open}
+        openLabel=${nameOf} sort=${sort} setSort=${setSort} />
+    </div>
   `;
 }
 

@@ -40,12 +40,18 @@ export default function Audit() {
 
 const columns = () => [
   { key: "at", title: t("audit.when"), show: ({ at }) => html`<span class="whole">${shortMoment(at)}</span>` },
-  { key: "action", title: t("audit.action"), show: ({ action }) => html`<span class="name">${said("action", action)}</span>` },
-  { key: "target", title: t("audit.target"), wide: true, show: ({ target }) => target && html`<code><bdi>${target}</bdi></code>` },
-  { key: "actor", title: t("audit.actor"), wide: true, show: ({ actor, peer }) => html`${said("actor", actor)} ${peer && html`<span class="meta"><bdi>${peer}</bdi></span>`}` },
+  { key: "action", title: t("audit.action"), show: ({ action }) => html`<span class="whole">${said("action", action)}</span>` },
+  { key: "target", title: t("audit.target"), room: "wide", show: ({ target, target_name: name }) => html`<${Target} id=${target} name=${name} />` },
+  { key: "actor", title: t("audit.actor"), room: "wider", show: ({ actor, peer }) => html`<span class="whole">${said("actor", actor)}</span> ${peer && html`<span class="meta whole"><bdi>${peer}</bdi></span>`}` },
   { key: "status", title: t("audit.result"), show: ({ status }) => html`<${Result} status=${status} />` },
-  { key: "detail", title: t("audit.detail"), wide: true, show: ({ detail }) => html`<span class="meta text">${told(detail)}</span>` },
+  { key: "detail", title: t("audit.detail"), room: "wider", show: ({ detail }) => html`<span class="meta text">${told(detail)}</span>` },
 ];
+
+/** What was changed: an account or a key by what it is called now; one that is gone by its id's first characters. */
+function Target({ id, name }) {
+  if (!id) return null;
+  return html`<span class="text" title=${id}>${name ?? (/^[0-9a-f-]{36}$/.test(id) ? `${id.slice(0, 8)}…` : id)}</span>`;
+}
 
 function Result({ status }) {
   if (status === null) return html`<${StateDot} tone="warn">${t("unknown")}<//>`;
@@ -56,8 +62,9 @@ function Result({ status }) {
 const said = (kind, name) => (has(`audit.${kind}.${name}`) ? t(`audit.${kind}.${name}`) : name);
 
 function told(detail) {
-  const { members = [], ...rest } = detail ?? {};
+  const { members = [], error, ...rest } = detail ?? {};
   const others = Object.entries(rest).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  if (error) others.unshift(has(`code.${error}`) ? t(`code.${error}`) : error);
   return [members.join(", "), ...others].filter(Boolean).join(" · ");
 }
 

@@ -9,7 +9,7 @@ import { Page } from "../ui/page.js";
 import { Problem } from "../ui/problem.js";
 import { StateDot } from "../ui/state.js";
 import { Table } from "../ui/table.js";
-import { has, t } from "../words.js";
+import { has, said, t } from "../words.js";
 
 export default function Health() {
   const { data, error, again } = useAnswer("/v2/health", { every: 3000 });
@@ -20,38 +20,41 @@ export default function Health() {
       ${data?.reasons.map(
         (reason) => html`
           <div key=${reason} class="callout warn">
-            <div><${StateDot} tone="warn">${t("health.notReady")}<//> <p class="text">${named("reason", reason)}</p></div>
+            <div><${StateDot} tone="warn">${t("health.notReady")}<//> <p class="text">${inside(reason)}</p></div>
             <a class="button" href=${hrefOf("accounts")}>${t("health.accounts")}</a>
           </div>
         `,
       )}
-      ${data && html`<${Checks} checks=${data.checks} accounts=${overview.data?.accounts} />`}
+      ${data && html`<${Checks} checks=${data.checks} />`}
       ${data && html`<${Versions} versions=${data.versions} overview=${overview.data} />`}
     <//>
   `;
 }
 
-const Checks = ({ checks, accounts }) => html`
+const Checks = ({ checks }) => html`
   <section>
     <h2>${t("health.checks")}</h2>
     <${Table} label=${t("health.checks")} rows=${checks} rowKey=${(check) => check.name}
       columns=${[
-        { key: "name", title: t("health.check"), show: ({ name }) => named("check", name) },
+        { key: "name", title: t("health.check"), show: ({ name }) => named(name) },
         { key: "ok", title: t("health.state"), show: ({ ok }) => html`<${StateDot} tone=${ok ? "ok" : "bad"}>${t(ok ? "health.ok" : "health.wrong")}<//>` },
-        { key: "detail", title: t("health.detail"), show: (check) => html`<span class="text">${detailOf(check, accounts)}</span>` },
+        { key: "detail", title: t("health.detail"), show: ({ detail }) => html`<span class="text">${inside(detail ?? "")}</span>` },
       ]} />
   </section>
 `;
 
-/** What the server calls a check or a reason, in the page's words where there are some. */
-function named(kind, name) {
-  const key = `health.${kind}.${name.replaceAll(" ", "_")}`;
+/** What the server calls a check, in the page's words where there are some. */
+function named(name) {
+  const key = `health.check.${name.replaceAll(" ", "_")}`;
   return has(key) ? t(key) : name;
 }
 
-function detailOf({ name, ok, detail }, accounts) {
-  if (name === "accounts" && ok && accounts) return t("health.usable", { ready: accounts.ready, total: accounts.total });
-  return named("reason", detail ?? "");
+/** "3 of 4 can serve", "7 requests could not be written down", and sentences without a number. */
+function inside(detail) {
+  const [, ready, total] = /^(\d+) of (\d+) can serve$/.exec(detail) ?? [];
+  if (ready) return t("health.usable", { ready: Number(ready), total: Number(total) });
+  const [, lost] = /^(\d+) requests could not be written down$/.exec(detail) ?? [];
+  return lost ? t("health.lost", { count: Number(lost) }) : said(detail);
 }
 
 function Versions({ versions, overview }) {
@@ -71,7 +74,7 @@ function Versions({ versions, overview }) {
       <div class="card">
         <dl class="facts">
           ${facts.map(([name, value]) => html`<dt key=${name}>${t(name)}</dt><dd key="${name}-is"><bdi>${value}</bdi></dd>`)}
-          ${told.map(([name, version]) => html`<dt key=${name}>${named("check", name)}</dt><dd key="${name}-is">${String(version)}</dd>`)}
+          ${told.map(([name, version]) => html`<dt key=${name}>${named(name)}</dt><dd key="${name}-is">${String(version)}</dd>`)}
         </dl>
       </div>
     </section>

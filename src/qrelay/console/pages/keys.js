@@ -50,9 +50,9 @@ const columns = (revoke) => [
   { key: "name", title: t("keys.name"), show: (key) => html`<a href=${hrefOf("requests", { key: key.id })}><bdi>${key.name || t("keys.unnamed")}</bdi></a>` },
   { key: "ending", title: t("keys.key"), show: (key) => html`<code>${masked(key)}</code>` },
   { key: "state", title: t("keys.state"), show: (key) => html`<${StateDot} tone=${key.state === "active" ? "ok" : "off"}>${t(`keys.state.${key.state}`)}<//>` },
-  { key: "used", title: t("keys.used"), wide: true, show: (key) => (key.last_used_at ? html`<${Time} at=${key.last_used_at} />` : t("keys.never")) },
-  { key: "expires", title: t("keys.expires"), wide: true, show: (key) => (key.expires_at ? html`<${Time} at=${key.expires_at} />` : t("keys.stays")) },
-  { key: "created", title: t("keys.created"), wide: true, show: (key) => moment(key.created_at) },
+  { key: "used", title: t("keys.used"), room: "wide", show: (key) => (key.last_used_at ? html`<${Time} at=${key.last_used_at} />` : t("keys.never")) },
+  { key: "expires", title: t("keys.expires"), room: "wide", show: (key) => (key.expires_at ? html`<${Time} at=${key.expires_at} />` : t("keys.stays")) },
+  { key: "created", title: t("keys.created"), room: "wide", show: (key) => moment(key.created_at) },
   {
     key: "revoke",
     title: t("keys.actions"),
@@ -91,7 +91,7 @@ function Make({ done, onClose }) {
       <form class="form" onSubmit=${submit}>
         <${Field} label=${t("keys.name")} value=${name} set=${setName} hint=${t("keys.name.hint")} maxlength="100" autofocus />
         <${Field} label=${t("keys.life")} value=${days} set=${setDays} options=${LIVES.map((one) => [one, one ? t("keys.life.days", { count: Number(one) }) : t("keys.life.stays")])} />
-        <div class="actions"><button class="button primary">${t("keys.make")}</button></div>
+        <div class="actions"><${Button} act=${onClose}>${t("cancel")}<//><button class="button primary">${t("keys.make")}</button></div>
       </form>
     <//>
   `;

@@ -3,7 +3,6 @@
 import { useMemo, useRef, useState } from "preact/hooks";
 import { useAnswer } from "../answers.js";
 import { html } from "../html.js";
-import { RequestDrawer } from "../requests/drawer.js";
 import { FILTERS } from "../requests/log.js";
 import { columns, DIALECTS } from "../requests/row.js";
 import { useRequests } from "../requests/use_requests.js";
@@ -11,11 +10,14 @@ import { go, hrefOf, place, useQuery } from "../router.js";
 import { useStore } from "../store.js";
 import { Button } from "../ui/button.js";
 import { Field } from "../ui/field.js";
+import { later } from "../ui/later.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
 import { StateDot } from "../ui/state.js";
 import { Table } from "../ui/table.js";
 import { t } from "../words.js";
+
+const RequestDrawer = later(async () => (await import("../requests/drawer.js")).RequestDrawer);
 
 const NEAR_END = 2000; // px: the next page is asked for before the last row is seen
 

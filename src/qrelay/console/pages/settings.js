@@ -8,7 +8,7 @@ import { Copy } from "../ui/copy.js";
 import { Choice, Field } from "../ui/field.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
-import { t } from "../words.js";
+import { said, t } from "../words.js";
 
 export default function Settings() {
   const { data, error, again } = useAnswer("/v2/settings");
@@ -40,13 +40,13 @@ function Setting({ row }) {
     </div>
     <p class="value"><code><bdi>${value}</bdi></code>
       <span class=${own ? "tag own" : "tag"}>${own ? t("settings.from", { source: row.source }) : t("settings.default")}</span></p>
-    ${row.description && html`<p class="meta" lang="en">${row.description}</p>`}
+    ${row.description && html`<p class="meta">${said(row.description)}</p>`}
     ${row.older_names.length > 0 && html`<p class="meta">${t("settings.older")} ${row.older_names.map((name) => html`<code key=${name}>${name}</code> `)}</p>`}
   `;
 }
 
 function shownAs(value) {
-  if (value === null || value === undefined || value === "") return t("settings.empty");
+  if (value === null || value === undefined || value === "" || value === "(not set)") return t("settings.empty");
   if (value === true || value === false) return String(value);
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
@@ -54,7 +54,7 @@ function shownAs(value) {
 function fits(row, search, which) {
   if (which === "set" && row.source === "default") return false;
   const wanted = search.trim().toLowerCase();
-  return [row.name, row.description ?? "", ...row.older_names].some((text) => text.toLowerCase().includes(wanted));
+  return [row.name, row.description ?? "", said(row.description ?? ""), ...row.older_names].some((text) => text.toLowerCase().includes(wanted));
 }
 
 function titleOf(data) {

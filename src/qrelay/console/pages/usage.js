@@ -78,13 +78,13 @@ function tableColumns(by) {
   const count = (key) => ({ key, title: t(`usage.${key}`), number: true, show: (row) => number(row[key]), sort: (row) => row[key] });
   const tokens = (key) => ({
     ...count(key),
-    wide: true,
+    room: "wide",
     show: (row) => estimated(row[key], Boolean(row.estimated && row[key])),
   });
   return [
     { key: "name", title: t(`usage.by.${by}`), show: (row) => html`<${Name} row=${row} by=${by} />` },
     count("requests"),
-    { ...count("errors"), wide: true },
+    { ...count("errors"), room: "wide" },
     tokens("input_tokens"),
     tokens("cache_read_tokens"),
     tokens("cache_write_tokens"),

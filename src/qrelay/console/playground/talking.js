@@ -82,11 +82,10 @@ async function addRow(reply, draw) {
   for (const wait of [400, 800, 1600]) {
     await new Promise((resolve) => setTimeout(resolve, wait));
     try {
-      const { requests } = await manage("/v2/requests?limit=100");
-      reply.row = requests.find((row) => row.id === reply.requestId) ?? null;
-    } catch {
-      return; // without a log there is nothing to add
+      reply.row = await manage(`/v2/requests/${encodeURIComponent(reply.requestId)}`);
+      return draw();
+    } catch (error) {
+      if (error.status !== 404) return; // without a log there is nothing to add
     }
-    if (reply.row) return draw();
   }
 }

@@ -8,7 +8,7 @@ import { Button } from "../ui/button.js";
 import { Copy } from "../ui/copy.js";
 import { Choice } from "../ui/field.js";
 import { StateDot } from "../ui/state.js";
-import { has, t } from "../words.js";
+import { has, said, t } from "../words.js";
 import { PlainText } from "./plain_text.js";
 
 /** @param {{turns: any[], running: boolean, again: () => unknown}} props */
@@ -84,11 +84,13 @@ function Failure({ reply }) {
   const code = reply.row?.outcome && reply.row.outcome !== "ok" ? reply.row.outcome : reply.error.code;
   const own = `playground.error.${reply.error.code}`;
   const stopped = reply.error.code === "stopped";
+  const { remedy } = reply.row ?? {};
   return html`
     <div class="callout ${stopped ? "" : "bad"}" role=${stopped ? "status" : "alert"}>
       <div>
-        <${StateDot} tone=${stopped ? "info" : "bad"}>${stopped ? t("playground.stopped") : code}<//>
-        <p><bdi>${message || (has(own) ? t(own) : code)}</bdi></p>
+        <${StateDot} tone=${stopped ? "info" : "bad"}>${stopped ? t("playground.stopped") : has(`code.${code}`) ? t(`code.${code}`) : code}<//>
+        <p class="text">${message || (has(own) ? t(own) : code)}</p>
+        ${!stopped && remedy && !message.includes(remedy) && html`<p class="meta">${said(remedy)}</p>`}
       </div>
     </div>
   `;

@@ -7,8 +7,8 @@ import { Drawer } from "../ui/dialog.js";
 import { Problem } from "../ui/problem.js";
 import { StateDot } from "../ui/state.js";
 import { Table } from "../ui/table.js";
-import { t } from "../words.js";
-import { DIALECTS, Result } from "./row.js";
+import { said, t } from "../words.js";
+import { DIALECTS, Result, wordOf } from "./row.js";
 import { spans } from "./timeline.js";
 
 /** @param {{id: string, row: any, error: any, onClose: () => void}} props `row` null: it is being asked for */
@@ -30,7 +30,11 @@ function titleOf(row) {
 
 function Told({ row }) {
   return html`
-    <div tabindex="-1" autofocus><${Result} row=${row} />${row.error && html`<p class="text">${row.error}</p>`}</div>
+    <div class="stack" tabindex="-1" autofocus>
+      <${Result} row=${row} />
+      ${row.error && html`<p class="text">${row.error}</p>`}
+      ${row.remedy && html`<p class="meta">${said(row.remedy)}</p>`}
+    </div>
     <${Timeline} timings=${row.timings} />
     ${row.attempts.length > 0 && html`<${Attempts} attempts=${row.attempts} />`}
     <${Facts} row=${row} />
@@ -64,7 +68,7 @@ function Attempts({ attempts }) {
   const columns = [
     { key: "account", title: t("requests.account"), show: (one) => html`<bdi>${one.account ?? one.account_id}</bdi>` },
     { key: "endpoint", title: t("requests.endpoint"), show: (one) => one.endpoint ?? "" },
-    { key: "outcome", title: t("requests.result"), show: (one) => html`<${StateDot} tone=${one.outcome === "ok" ? "ok" : "bad"}>${one.outcome}<//>` },
+    { key: "outcome", title: t("requests.result"), show: (one) => html`<${StateDot} tone=${one.outcome === "ok" ? "ok" : "bad"}>${one.outcome === "ok" ? t("requests.done") : wordOf(one.outcome)}<//>` },
     { key: "ms", title: t("requests.time"), number: true, show: (one) => milliseconds(one.ms) },
   ];
   const rows = attempts.map((attempt, at) => ({ ...attempt, at }));
@@ -89,6 +93,7 @@ function Facts({ row }) {
     ["account", row.account],
     ["key", row.key],
     ["status", String(row.status)],
+    ["code", row.outcome === "ok" || row.outcome === "client_left" ? null : row.outcome],
     ["input", count(tokens.input)],
     ["cacheRead", tokens.cache_read ? count(tokens.cache_read) : null],
     ["cacheWrite", tokens.cache_write ? count(tokens.cache_write) : null],

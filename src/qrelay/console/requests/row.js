@@ -3,18 +3,18 @@
 import { amount, estimated, milliseconds, shortMoment } from "../format.js";
 import { html } from "../html.js";
 import { StateDot } from "../ui/state.js";
-import { t } from "../words.js";
+import { has, t } from "../words.js";
 
 export const DIALECTS = { messages: "Messages", chat: "Chat Completions", responses: "Responses" };
 
 export const columns = () => [
   { key: "at", title: t("requests.when"), show: (row) => shortMoment(row.at) },
-  { key: "client", title: t("requests.client"), wide: true, show: (row) => html`<bdi>${row.client ?? t("unknown")}</bdi>` },
+  { key: "client", title: t("requests.client"), room: "wider", show: (row) => html`<bdi>${row.client ?? t("unknown")}</bdi>` },
   { key: "model", title: t("requests.model"), show: (row) => html`<bdi>${row.model ?? row.model_asked ?? t("requests.none")}</bdi>` },
-  { key: "account", title: t("requests.account"), wide: true, show: (row) => html`<bdi>${way(row)}</bdi>` },
-  { key: "first", title: t("requests.first"), wide: true, number: true, show: (row) => first(row) },
-  { key: "tokens", title: t("requests.tokens"), wide: true, number: true, show: (row) => tokens(row) },
-  { key: "credits", title: t("requests.credits"), wide: true, number: true, show: (row) => (row.credits == null ? "" : amount(row.credits)) },
+  { key: "account", title: t("requests.account"), room: "wide", show: (row) => html`<bdi>${way(row)}</bdi>` },
+  { key: "first", title: t("requests.first"), room: "wider", number: true, show: (row) => first(row) },
+  { key: "tokens", title: t("requests.tokens"), room: "wide", number: true, show: (row) => tokens(row) },
+  { key: "credits", title: t("requests.credits"), room: "widest", number: true, show: (row) => (row.credits == null ? "" : amount(row.credits)) },
   { key: "result", title: t("requests.result"), show: (row) => html`<${Result} row=${row} />` },
 ];
 
@@ -33,10 +33,13 @@ export function tokens({ tokens: told }) {
   return estimated(sum, told.estimated);
 }
 
-/** What it came to, in a word; an error by its code, which the error reference lists. @param {{row: any}} props */
+/** An outcome's word; one that has none is told by its code. @param {string} outcome */
+export const wordOf = (outcome) => (has(`code.${outcome}`) ? t(`code.${outcome}`) : outcome);
+
+/** What it came to, in a word. @param {{row: any}} props */
 export function Result({ row }) {
   if (row.outcome === "client_left") return html`<${StateDot} tone="off">${t("requests.left")}<//>`;
-  if (row.outcome !== "ok") return html`<${StateDot} tone="bad">${row.outcome}<//>`;
+  if (row.outcome !== "ok") return html`<${StateDot} tone="bad">${wordOf(row.outcome)}<//>`;
   const count = row.attempts.length;
   return html`<${StateDot} tone="ok">${count > 1 ? t("requests.done.attempts", { count }) : t("requests.done")}<//>`;
 }

@@ -3,8 +3,10 @@
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
 import * as session from "../session.js";
+import { Looks } from "../looks.js";
 import { t } from "../words.js";
 import { Field } from "./field.js";
+import { inWords } from "./trouble.js";
 
 export function LogIn() {
   const [secret, setSecret] = useState("");
@@ -25,6 +27,7 @@ export function LogIn() {
       setBusy(false);
     }
   };
+  const { title, remedy } = inWords(error ?? {});
   const wait = error?.retryAfter ? t("login.wait", { count: error.retryAfter }) : null;
   return html`
     <main class="gate">
@@ -33,9 +36,10 @@ export function LogIn() {
       <p class="sub">${t("login.sub")}</p>
       <form onSubmit=${open}>
         <${Field} label=${t("login.secret")} type="password" autocomplete="current-password" value=${secret} set=${setSecret}
-          error=${error && [error.message, wait ?? error.remedy].filter(Boolean).join(" ")} autofocus />
+          error=${error && [title, wait ?? remedy].filter(Boolean).join(" ")} autofocus />
         <button class="button primary" aria-busy=${busy || undefined}>${t("login.open")}</button>
       </form>
+      <div class="row"><${Looks} /></div>
     </main>
   `;
 }

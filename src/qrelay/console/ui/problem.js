@@ -3,14 +3,17 @@
 import { html } from "../html.js";
 import { t } from "../words.js";
 import { Button } from "./button.js";
+import { inWords } from "./trouble.js";
 
 /** @param {{error: any, again?: () => unknown}} props */
 export function Problem({ error, again }) {
+  const { title, detail, remedy } = inWords(error);
   return html`
     <div class="callout bad" role="alert">
       <div>
-        <b>${error.message}</b>
-        ${error.remedy && html`<p>${error.remedy}</p>`}
+        <b class="text">${title}</b>
+        ${detail && html`<p class="meta text quote">${detail}</p>`}
+        ${remedy && html`<p>${remedy}</p>`}
       </div>
       ${again && html`<${Button} act=${again}>${t("again")}<//>`}
     </div>

@@ -14,5 +14,5 @@ export function StateDot({ tone, children }) {
 export function Meter({ share, label }) {
   const full = Math.min(1, Math.max(0, share ?? 0));
   const tone = full >= 1 ? "bad" : full >= 0.85 ? "warn" : "";
-  return html`<div class="meter ${tone}" role="img" aria-label=${label}><i style=${{ width: `${full * 100}%` }}></i></div>`;
+  return html`<div class="meter ${share === null ? "unknown" : tone}" role="img" aria-label=${label}><i style=${{ width: `${full * 100}%` }}></i></div>`;
 }

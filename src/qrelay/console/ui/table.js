@@ -11,10 +11,10 @@ const STEP = 10; // how many rows it is scrolled by before others are drawn
 const LONG = 80;
 
 /**
- * @typedef {{key: string, title: string, show: (row: any) => any, number?: boolean, wide?: boolean,
+ * @typedef {{key: string, title: string, show: (row: any) => any, number?: boolean, room?: "wide" | "wider" | "widest",
  *   sort?: (row: any) => string | number}} Column
- *   `wide` columns are left out on small screens, where a row's drawer has the rest; how wide one is in a long table, a
- *   style says of th[data-column=KEY]
+ *   A column with `room` is left out where the table has less of it (style/parts.css); a row's drawer has the rest. How
+ *   wide one is in a long table, a style says of th[data-column=KEY].
  */
 
 /**
@@ -53,13 +53,13 @@ export function Table({ label, columns, rows, rowKey, open, openLabel, sort = ""
           <tr>${columns.map((column) => html`<${Head} key=${column.key} column=${column} sort=${sort} setSort=${setSort} />`)}</tr>
         </thead>
         <tbody>
-          ${from > 0 && html`<${Gap} key="before" rows=${from} span=${columns.length} />`}
+          ${from > 0 && html`<${Gap} key="before" rows=${from} />`}
           ${sorted.slice(from, to).map(
             (row, at) =>
               html`<${Row} key=${rowKey(row)} row=${row} columns=${columns} open=${open} openLabel=${openLabel}
                 index=${long ? from + at + 2 : undefined} />`,
           )}
-          ${to < sorted.length && html`<${Gap} key="after" rows=${sorted.length - to} span=${columns.length} />`}
+          ${to < sorted.length && html`<${Gap} key="after" rows=${sorted.length - to} />`}
         </tbody>
       </table>
     </div>
@@ -67,7 +67,7 @@ export function Table({ label, columns, rows, rowKey, open, openLabel, sort = ""
 }
 
 function Head({ column, sort, setSort }) {
-  const kind = `${column.number ? "n" : ""} ${column.wide ? "wide" : ""}`;
+  const kind = kindOf(column);
   if (!column.sort || !setSort) return html`<th scope="col" data-column=${column.key} class=${kind}>${column.title}</th>`;
   const down = sort === `-${column.key}`;
   const up = sort === column.key;
@@ -92,19 +92,22 @@ class Row extends Component {
     };
     return html`
       <tr aria-rowindex=${index} class=${open ? "opens" : undefined} onClick=${open ? press : undefined}>
-        ${columns.map(({ key, show, number, wide }, at) => {
-          const kind = `${number ? "n" : ""} ${wide ? "wide" : ""}`;
+        ${columns.map((column, at) => {
+          const { key, show } = column;
           const inside = open && at === 0
             ? html`<button type="button" class="open" aria-label=${openLabel?.(row)} onClick=${() => open(row)}>${show(row)}</button>`
             : show(row);
-          return html`<td key=${key} class=${kind}>${inside}</td>`;
+          return html`<td key=${key} class=${kindOf(column)}>${inside}</td>`;
         })}
       </tr>
     `;
   }
 }
 
-const Gap = ({ rows, span }) => html`<tr aria-hidden="true" class="gap"><td colspan=${span} style=${{ height: `${rows * ROW}px` }}></td></tr>`;
+const kindOf = ({ number, room = "" }) => `${number ? "n" : ""} ${room}`;
+
+/** One cell: more would be columns that take room where others are left out. */
+const Gap = ({ rows }) => html`<tr aria-hidden="true" class="gap"><td style=${{ height: `${rows * ROW}px` }}></td></tr>`;
 
 function inOrder(rows, columns, sort) {
   const down = sort.startsWith("-");

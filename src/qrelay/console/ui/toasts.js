@@ -8,6 +8,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { store, useStore } from "../store.js";
 import { t } from "../words.js";
+import { inWords } from "./trouble.js";
 
 /**
  * @typedef {{id: number, text: string, remedy?: string | null, tone: "ok" | "bad", seconds: number,
@@ -31,7 +32,8 @@ export function say(text, { tone = "ok", seconds = 5, ...rest } = {}) {
 export function tell(error) {
   if (error?.name === "AbortError") return;
   if (!error?.code) console.error(error);
-  say(error?.message ?? String(error), { tone: "bad", seconds: 0, remedy: error?.remedy });
+  const { title, detail, remedy } = inWords(error);
+  say(title, { tone: "bad", seconds: 0, remedy: [detail, remedy].filter(Boolean).join(" ") });
 }
 
 const drop = (id) => shown.set(shown.get().filter((one) => one.id !== id));

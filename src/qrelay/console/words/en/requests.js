@@ -65,6 +65,7 @@ export default {
   "requests.fact.account": "Account",
   "requests.fact.key": "Key",
   "requests.fact.status": "HTTP status",
+  "requests.fact.code": "Error code",
   "requests.fact.input": "Input tokens",
   "requests.fact.cacheRead": "Read from the cache",
   "requests.fact.cacheWrite": "Written to the cache",

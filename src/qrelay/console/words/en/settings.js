@@ -11,7 +11,7 @@ export default {
   "settings.found": { one: "{count} setting shown", other: "{count} settings shown" },
   "settings.from": "from {source}",
   "settings.default": "default",
-  "settings.empty": "empty",
+  "settings.empty": "not set",
   "settings.older": "Older names:",
   "settings.nothing": "No setting fits",
 };

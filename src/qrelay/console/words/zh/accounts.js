@@ -18,7 +18,7 @@ export default {
   "accounts.said.nothing": "没有可刷新的令牌。",
   "accounts.said.all": { other: "{count} 个账号的令牌已刷新。" },
   "accounts.said.some": { other: "{total} 个中有 {count} 个刷新失败：{names}。" },
-  "accounts.said.leaving": "{name} 已关闭，此通知消失后将被删除。",
+  "accounts.said.leaving": "{name} 已停用，此通知消失后将被删除。",
   // the list
   "accounts.search": "搜索",
   "accounts.every": "全部",

@@ -11,7 +11,7 @@ export default {
   "settings.found": { other: "显示 {count} 项设置" },
   "settings.from": "来自 {source}",
   "settings.default": "默认",
-  "settings.empty": "空",
+  "settings.empty": "未设置",
   "settings.older": "旧名称：",
   "settings.nothing": "没有符合的设置",
 };

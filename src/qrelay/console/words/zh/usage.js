@@ -1,9 +1,9 @@
 // What was used.
 
 export default {
-  "usage.title": "{range}用了 {credits} 积分、{tokens} 令牌",
+  "usage.title": "{range}用了 {credits} 积分、{tokens} Token",
   "usage.title.none": "{range}没有用量",
-  "usage.sub": "积分由上游给出。带 ≈ 的令牌数是估算值，用于上游没有给出的情况。",
+  "usage.sub": "积分由上游给出。带 ≈ 的 Token 数是估算值，用于上游没有给出的情况。",
   "usage.csv": "下载 CSV",
   "usage.range": "时间范围",
   "usage.range.24h": "24 小时内",
@@ -12,7 +12,7 @@ export default {
   "usage.range.365d": "一年内",
   "usage.show": "显示内容",
   "usage.show.requests": "请求数",
-  "usage.show.tokens": "令牌数",
+  "usage.show.tokens": "Token",
   "usage.show.credits": "积分",
   "usage.by": "分组",
   "usage.by.model": "模型",
@@ -33,6 +33,6 @@ export default {
   "usage.output_tokens": "输出",
   "usage.credits": "积分",
   "usage.nothing": "这段时间没有请求",
-  "usage.nothing.sub": "模型回答之后，令牌数和积分会按小时累计。",
+  "usage.nothing.sub": "模型回答之后，Token 和积分会按小时累计。",
   "usage.nothing.playground": "去操练场提问",
 };

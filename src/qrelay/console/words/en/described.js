@@ -1,0 +1,3 @@
+// The settings, as the gateway describes them: in English there is nothing to translate.
+
+export default {};

@@ -1,0 +1,3 @@
+// What the gateway says itself, sentence by sentence: in English there is nothing to translate.
+
+export default {};
