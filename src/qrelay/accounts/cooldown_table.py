@@ -13,11 +13,10 @@ from typing import Any, Final, TypeAlias
 import structlog
 from msgspec import Struct
 from sqlalchemy import Row, and_, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from qrelay.accounts.consequences import CONSEQUENCES, LIMITS
-from qrelay.database import Database
+from qrelay.database import Database, inserting
 from qrelay.database.schema import cooldowns
 from qrelay.errors import ErrorCode, RelayError
 
@@ -158,9 +157,8 @@ async def _replace(connection: AsyncConnection, changes: Mapping[Key, CoolDown |
             row = and_(cooldowns.c.account_id == account_id, cooldowns.c.model == model)
             await connection.execute(delete(cooldowns).where(row))
             continue
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
         cells = {column.name: getattr(entry, column.name) for column in cooldowns.c}
-        statement = insert(cooldowns).values(**cells | {"code": entry.code.value})
+        statement = inserting(cooldowns, connection.dialect.name).values(**cells | {"code": entry.code.value})
         known = entry.code is ErrorCode.quota_exhausted  # a date that is known, also an earlier one
         later = None if known else statement.excluded.until >= cooldowns.c.until
         changed = {name: statement.excluded[name] for name in ("until", "code", "reason", "strikes")}

@@ -205,15 +205,14 @@ async def _refresh(api: Management, rows: Sequence[Row]) -> dict[str, Failed]:
     """Refresh them, a few at once; those that failed, by id."""
     failures: dict[str, Failed] = {}
     room = asyncio.Semaphore(_AT_ONCE)
-    with progress() as bar:
-        ahead = bar.add_task("Refreshing", total=len(rows))
+    with progress("Refreshing", len(rows)) as advance:
 
         async def one(row: Row) -> None:
             async with room:
                 status, answered = await api.answer("POST", f"/v2/accounts/{row['id']}/refresh")
             if status >= 400:
                 failures[row["id"]] = failure(answered)
-            bar.advance(ahead)
+            advance(1)
 
         await asyncio.gather(*map(one, rows))
     return failures

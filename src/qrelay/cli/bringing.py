@@ -124,13 +124,12 @@ async def _send(
 ) -> list[dict[str, Any]]:
     """What becomes of each, in order."""
     results: list[dict[str, Any]] = []
-    with progress() as bar:
-        ahead = bar.add_task("Looking them up" if dry_run else "Importing", total=len(found))
+    with progress("Looking them up" if dry_run else "Importing", len(found)) as advance:
         for start in range(0, len(found), _AT_ONCE):
             rows = [as_row(one.account) for one in found[start : start + _AT_ONCE]]
             body = {"accounts": rows, "revive": revive, "dry_run": dry_run}
             results += (await api.ask("POST", "/v2/import", body))["results"]
-            bar.advance(ahead, len(rows))
+            advance(len(rows))
     return results
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from qrelay import database
+from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
-from qrelay.cli.server import run_loop
 from qrelay.home import open_home
 from qrelay.settings import Settings
 

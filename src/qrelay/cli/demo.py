@@ -16,8 +16,9 @@ from pydantic import SecretStr
 from qrelay import logs
 from qrelay.cli import tour
 from qrelay.cli.listening import listening, local_url
+from qrelay.cli.loop import run_loop
 from qrelay.cli.serve import check_doors, ready_line
-from qrelay.cli.server import run_loop, serve_app
+from qrelay.cli.server import serve_app
 from qrelay.home import open_home
 from qrelay.http.app import build_app
 from qrelay.settings import Settings

@@ -19,9 +19,9 @@ import typer
 
 from qrelay import __version__, home
 from qrelay.cli.database import check, is_empty
+from qrelay.cli.loop import run_loop
 from qrelay.cli.management import management
 from qrelay.cli.outcome import Failed
-from qrelay.cli.server import run_loop
 from qrelay.cli.tables import plain, show_json
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable

@@ -18,10 +18,9 @@ import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from qrelay import home, logs
+from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
-from qrelay.cli.server import run_loop
 from qrelay.home import HomeBusy, Running, open_home, share_home
-from qrelay.http.doors import for_owner
 from qrelay.settings import Settings
 
 _PATIENCE: Final = 10.0  # seconds for a server that starts or ends, and for other commands
@@ -141,7 +140,9 @@ async def _reach(chosen: Settings, server: Running, stack: AsyncExitStack) -> Ma
 
 
 async def _open_here(chosen: Settings, stack: AsyncExitStack) -> Management:
-    from qrelay.http.app import build_app  # noqa: PLC0415 - not needed beside a server, and slow to load
+    # Not needed beside a server, and slow to load.
+    from qrelay.http.app import build_app  # noqa: PLC0415
+    from qrelay.http.doors import for_owner  # noqa: PLC0415
 
     level = chosen.log_level if "log_level" in chosen.model_fields_set else "error"
     logs.set_up(level, chosen.log_format, chosen.secrets())

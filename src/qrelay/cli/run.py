@@ -6,8 +6,8 @@ from sqlalchemy import exists, select
 
 from qrelay import database
 from qrelay.cli.demo import demo
+from qrelay.cli.loop import run_loop
 from qrelay.cli.serve import serve
-from qrelay.cli.server import run_loop
 from qrelay.database.schema import accounts
 from qrelay.errors import RelayError
 from qrelay.settings import Settings

@@ -12,8 +12,9 @@ import typer
 
 from qrelay import __version__, failpoints, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
+from qrelay.cli.loop import run_loop
 from qrelay.cli.private_socket import private_socket
-from qrelay.cli.server import Drain, run_loop, serve_app
+from qrelay.cli.server import Drain, serve_app
 from qrelay.home import open_home, share_home
 from qrelay.http.app import build_app
 from qrelay.keys import any_stored

@@ -12,11 +12,10 @@ import logging
 import math
 import signal
 import socket
-import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,18 +29,6 @@ from qrelay.http.doors import for_owner
 from qrelay.http.leaving import Leaving
 
 _GRACE = 2  # seconds for handlers to clean up after their client is gone
-
-
-def run_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run it on uvloop where there is one."""
-    if sys.platform == "win32":
-        factory = None
-    else:
-        import uvloop  # noqa: PLC0415 - not made for Windows
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(work)
 
 
 class Drain(NamedTuple):

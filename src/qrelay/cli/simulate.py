@@ -5,8 +5,9 @@ import sys
 import typer
 
 from qrelay import logs
+from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
-from qrelay.cli.server import run_loop, until_signal
+from qrelay.cli.server import until_signal
 from qrelay.settings import Settings
 from qrelay.simulator.server import Simulator
 

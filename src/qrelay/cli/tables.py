@@ -4,16 +4,12 @@ Words from elsewhere (labels, what a service said) are printed without anything 
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 import typer
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
-from rich.text import Text
 
 
 def show_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
@@ -23,10 +19,7 @@ def show_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: s
         typer.echo(empty)
         return
     if sys.stdout.isatty():
-        table = Table(*columns, box=box.SIMPLE_HEAD)
-        for row in held:
-            table.add_row(*map(Text, row))
-        Console().print(table)
+        _draw(columns, held)
         return
     held.insert(0, list(columns))
     widths = [max(len(row[column]) for row in held) for column in range(len(columns))]
@@ -46,22 +39,36 @@ def show_json(value: Any) -> None:
     typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def progress() -> Progress:
-    """A bar on standard error, shown only where somebody watches."""
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+@contextmanager
+def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
+    """A bar on standard error, shown only where somebody watches; call what it gives with how many more are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - slow to load
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        ahead = bar.add_task(doing, total=total)
+        yield lambda done: bar.advance(ahead, done)
 
 
 def plain(text: str) -> str:
     """Text without what a terminal would obey."""
     return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box  # noqa: PLC0415 - slow to load
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
 
 
 def _cell(value: object) -> str:

@@ -29,15 +29,14 @@ def show_usage(chosen: Settings, *, as_json: bool) -> None:
     async def task(api: Management) -> None:
         accounts = await api.ask("GET", "/v2/accounts")
         shown: list[dict[str, Any]] = []
-        with progress() as bar:
-            ahead = bar.add_task("Asking", total=len(accounts))
+        with progress("Asking", len(accounts)) as advance:
             for account in accounts:
                 status, quota = await api.answer("GET", f"/v2/accounts/{account['id']}/quota")
                 error = quota.get("error") if status >= 400 or quota.get("stale") else None
                 names = ("id", "label", "state", "success_count", "error_count")
                 row = {name: account[name] for name in names}
                 shown.append(row | {"quota": None if status >= 400 else quota, "error": error})
-                bar.advance(ahead)
+                advance(1)
         if as_json:
             show_json(shown)
             return

@@ -10,7 +10,7 @@
 Not what any table means: that is `accounts`, `keys` and `records`.
 """
 
-from qrelay.database.engine import READING, connect, sqlite_path, told
+from qrelay.database.engine import READING, connect, inserting, sqlite_path, told
 from qrelay.database.opened import Database, holds_secrets, open_database
 from qrelay.database.versions import HEAD, back_up, backup_name, migrate, version
 
@@ -22,6 +22,7 @@ __all__ = [
     "backup_name",
     "connect",
     "holds_secrets",
+    "inserting",
     "migrate",
     "open_database",
     "sqlite_path",

@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, Table, event, make_url
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -54,6 +55,15 @@ def told() -> Generator[None]:
         raise _unusable(f"The account store can't be used: {said}.") from error
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise _unusable(f"The account store can't be used ({type(error).__name__}).") from error
+
+
+def inserting(table: Table, dialect: str) -> sqlite.Insert:
+    """An INSERT that may end in ON CONFLICT, for the engine of that name."""
+    if dialect != "postgresql":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - slow to load, and most have no PostgreSQL
+
+    return cast("sqlite.Insert", postgresql.insert(table))  # what is used of the two is the same
 
 
 def sqlite_path(engine: AsyncEngine) -> Path | None:

@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 from sqlalchemy import select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -146,14 +145,14 @@ async def holds_secrets(url: str) -> bool:
 async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
     """Made on the first start, by whichever process is first. Opening it proves that the master key is this state's."""
     find = select(secrets.c.value).where(secrets.c.name == "pepper")
-    insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+    insert = engines.inserting(secrets, engine.dialect.name)
     with engines.told():
         async with engine.begin() as connection:
             found = await connection.execute(find)
             record: bytes | None = found.scalar_one_or_none()
             if record is None:
                 made = vault.seal(os.urandom(32).hex(), table=secrets.name, row="pepper", column="value")
-                await connection.execute(insert(secrets).values(name="pepper", value=made).on_conflict_do_nothing())
+                await connection.execute(insert.values(name="pepper", value=made).on_conflict_do_nothing())
                 record = bytes((await connection.execute(find)).scalar_one())
     try:
         return vault.open(record, table=secrets.name, row="pepper", column="value")

@@ -5,6 +5,7 @@ The table below is all that is written by hand; tests/gateway/test_openapi.py ho
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -111,16 +112,15 @@ TABLE: Mapping[str, Sequence[Operation]] = {
 
 
 def routes() -> list[Route]:
-    document = describe()
-
     async def told(_: Request) -> JSONResponse:
-        return JSONResponse(document)
+        return JSONResponse(describe())
 
     return [Route("/openapi.json", told, methods=["GET", "HEAD"])]
 
 
+@cache
 def describe() -> dict[str, Any]:
-    """The whole document, OpenAPI 3.1."""
+    """The whole document, OpenAPI 3.1. Made when it is first asked for: few starts of a server ever are."""
     bodies = [operation.body for operations in TABLE.values() for operation in operations]
     models = [body for body in bodies if isinstance(body, type)]
     _, schemas = models_json_schema(

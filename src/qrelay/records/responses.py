@@ -15,9 +15,8 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from qrelay.database import Database
+from qrelay.database import Database, inserting
 from qrelay.database.schema import responses
 from qrelay.errors import RelayError
 from qrelay.tasks import stopped
@@ -151,8 +150,7 @@ class KeptResponses:
 
     def _new(self, rows: list[dict[str, Any]]) -> Any:
         """An id is given once; a row that is there already was deleted, or written by a try that seemed to fail."""
-        into = postgresql.insert if self._database.shared else sqlite.insert
-        return into(responses).values(rows).on_conflict_do_nothing()
+        return inserting(responses, self._database.engine.dialect.name).values(rows).on_conflict_do_nothing()
 
     def _opened(self, id_: str, record: bytes) -> tuple[str, str]:
         owner, _, text = self._database.vault.open(record, table=responses.name, row=id_, column="text").partition("\n")

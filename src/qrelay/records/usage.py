@@ -13,10 +13,10 @@ from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 from sqlalchemy import Integer, Row, delete, func, literal_column, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.elements import Label
 
+from qrelay.database import inserting
 from qrelay.database.schema import usage
 from qrelay.records.ended import GOOD, Ended
 
@@ -119,7 +119,7 @@ class Counts:
 
 async def store(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """Write totals over what is there of the same writer."""
-    insert = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(usage)
+    insert = inserting(usage, connection.dialect.name)
     totals = {name: insert.excluded[name] for name in Figures.__struct_fields__}
     statement = insert.on_conflict_do_update(index_elements=list(usage.primary_key.columns), set_=totals)
     await connection.execute(statement, list(rows))
