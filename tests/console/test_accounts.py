@@ -182,7 +182,7 @@ async def test_tested_edited_made_active(full: Desk) -> None:
     await drawer.get_by_label("Name", exact=True).fill("renamed")
     await drawer.get_by_label("Name", exact=True).press("Enter")
     await expect(full.page.get_by_role("dialog", name="renamed")).to_be_visible()
-    await drawer.get_by_role("button", name="Ask for credits").click()
+    await drawer.get_by_role("button", name="Update its credits").click()
     await expect(drawer.get_by_text(re.compile(r"of [\d,]+ credits left"))).to_be_visible()
     assert (await account(full, "renamed"))["label"] == "renamed"
 

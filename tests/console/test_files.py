@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from qrelay.errors import CATALOGUE, ErrorCode
+from qrelay.http.audited import action
 from qrelay.http.console import LIBRARIES, site
+from qrelay.http.management import is_management
+from qrelay.http.openapi import TABLE
 from qrelay.settings import Settings
 from tests.gateway.conftest import bench
 from tests.house.repository import ROOT
@@ -19,7 +22,7 @@ from tests.house.repository import ROOT
 CONSOLE = ROOT / "src" / "qrelay" / "console"
 VENDORS = [CONSOLE / "vendor", Path(__file__).parent / "vendor"]
 PAGES = re.findall(r'name: "(\w+)"', (CONSOLE / "pages.js").read_text(encoding="utf-8"))
-WORD = re.compile(r'^  "?([\w.]+)"?: (.+),$', re.MULTILINE)
+WORD = re.compile(r'^  "?([\w.-]+)"?: (.+),$', re.MULTILINE)
 SENTENCES = ("said", "described")
 """Parts whose keys are the gateway's own sentences: English has nothing to say in them."""
 MAIN = sorted(path for path in CONSOLE.rglob("*.js") if path.parent.name != "vendor" and "words" not in path.parts)
@@ -69,6 +72,12 @@ def test_the_two_languages_say_the_same() -> None:
 
 def test_every_failure_has_a_word() -> None:
     assert {key for key in words("en") if key.startswith("code.")} == {f"code.{code}" for code in ErrorCode}
+
+
+def test_every_change_has_a_name() -> None:
+    operations = [operation for row in TABLE.values() for operation in row]
+    actions = {action(operation.method, operation.path) for operation in operations if is_management(operation.path)}
+    assert {f"audit.action.{name}" for name in actions - {None}} <= words("en").keys()
 
 
 def test_every_setting_is_described_in_chinese() -> None:

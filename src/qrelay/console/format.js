@@ -30,6 +30,10 @@ export function amount(value) {
 /** @param {number} share 0 to 1 */
 export const percent = (share) => number(share, { style: "percent", maximumFractionDigits: 1 });
 
+/** From a million on in words: who wants the last digit finds it in a table. @param {number} value */
+export const large = (value) =>
+  value < 1e6 ? number(value) : number(value, { notation: "compact", maximumSignificantDigits: 3 });
+
 /** An estimate is never written like a fact. */
 export const estimated = (value, isEstimate = true) => (isEstimate ? `≈ ${number(value)}` : number(value));
 

@@ -18,6 +18,7 @@ from qrelay.http.openapi import TABLE
 
 _NAMED: Final[Mapping[tuple[str, str], str | None]] = {
     ("POST", "/v2/import"): "account.import",
+    ("POST", "/v2/import/file"): "account.import",
     ("POST", "/v2/export"): "account.export",
     ("POST", "/v2/auth/start"): "login.start",
     ("POST", "/v2/auth/claim/{id}"): None,  # it waits, and changes nothing

@@ -44,6 +44,7 @@ export function AccountDrawer({ account, changed, onClose }) {
       <div class="spread"><${State} account=${account} /><span class="meta text">${kindOf(account)}</span></div>
       <${Trouble} account=${account} />
       <${Quota} account=${seen} />
+      <div class="spread meta"><${Token} account=${account} /><span>${t("account.flight", { count: account.in_flight ?? 0 })}</span></div>
       <div class="actions">
         ${account.state === "needs_login" && canLogIn && html`<a class="button primary" href=${hrefOf("accounts", { login: account.id })}>${t("account.login.again")}</a>`}
         ${account.state === "suspended" && html`<${Button} kind="primary" act=${() => switchOn(account, true, changed)}>${t("account.reuse")}<//>`}
@@ -107,12 +108,14 @@ function grantOf({ name, used, limit, expires_at: ends }) {
   return [name, figures, ends && moment(ends)].filter(Boolean).join(", ");
 }
 
+const refreshOf = ({ last_refresh_status: status }) => (status === "success" ? t("accounts.fact.refreshed.well") : (status ?? ""));
+
 function Facts({ account }) {
   const rows = [
-    ["token", html`<${Token} account=${account} />`],
-    ["refreshed", account.last_refresh_time && `${shortMoment(account.last_refresh_time)} · ${account.last_refresh_status ?? ""}`],
+    ["email", account.email],
+    ["token", account.expiresAt && moment(account.expiresAt)],
+    ["refreshed", account.last_refresh_time && `${shortMoment(account.last_refresh_time)} · ${refreshOf(account)}`],
     ["counts", t("accounts.fact.counts.value", { good: account.success_count, bad: account.error_count })],
-    ["flight", account.in_flight],
     ["plan", account.quota?.plan],
     ["grants", account.quota && grantsOf(account.quota).map(grantOf).join(" · ")],
     ["overage", account.quota && t(account.quota.overage_allowed ? "accounts.fact.overage.yes" : "accounts.fact.overage.no")],

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { call, post } from "../api.js";
 import { html } from "../html.js";
+import { hrefOf } from "../router.js";
 import { Button } from "../ui/button.js";
 import { Copy } from "../ui/copy.js";
 import { Dialog } from "../ui/dialog.js";
@@ -112,7 +113,10 @@ function Waiting({ started, changed, onClose, restart }) {
         <p><b>${t("accounts.login.done")}</b></p>
         ${standing.note && html`<p class="text">${standing.note}</p>`}
       </div>
-      <div class="actions"><${Button} kind="primary" act=${onClose} autofocus>${t("close")}<//></div>
+      <div class="actions">
+        <a class="button" href=${hrefOf("playground")}>${t("accounts.login.try")}</a>
+        <${Button} kind="primary" act=${onClose} autofocus>${t("accounts.login.ready")}<//>
+      </div>
     `;
   }
   if (standing.status !== "pending") {

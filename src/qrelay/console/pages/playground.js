@@ -9,15 +9,17 @@ import { key } from "../playground/key.js";
 import { KeyNeeded, Options } from "../playground/options.js";
 import { toolsFrom } from "../playground/talk.js";
 import { clear, retry, send, sent, talk, waiting } from "../playground/talking.js";
-import { Turns } from "../playground/turns.js";
 import { useQuery } from "../router.js";
 import { store, useStore } from "../store.js";
 import { Button } from "../ui/button.js";
 import { Copy } from "../ui/copy.js";
+import { later } from "../ui/later.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
 import { tell } from "../ui/toasts.js";
 import { t } from "../words.js";
+
+const Turns = later(async () => (await import("../playground/turns.js")).Turns);
 
 /** Each is loaded when it is chosen. */
 const APIS = {

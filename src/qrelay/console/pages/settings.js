@@ -34,14 +34,15 @@ function Setting({ row }) {
   const value = shownAs(row.value);
   const own = row.source !== "default";
   return html`
-    <div class="spread">
-      <h2><code>${row.name}</code></h2>
-      <${Copy} text=${row.name} what=${row.name} />
+    <div class="stack">
+      <div class="row"><h2><code>${row.name}</code></h2> <${Copy} text=${row.name} what=${row.name} /></div>
+      <p class="value"><code><bdi>${value}</bdi></code>
+        <span class=${own ? "tag own" : "tag"}>${own ? t("settings.from", { source: row.source }) : t("settings.default")}</span></p>
     </div>
-    <p class="value"><code><bdi>${value}</bdi></code>
-      <span class=${own ? "tag own" : "tag"}>${own ? t("settings.from", { source: row.source }) : t("settings.default")}</span></p>
-    ${row.description && html`<p class="meta">${said(row.description)}</p>`}
-    ${row.older_names.length > 0 && html`<p class="meta">${t("settings.older")} ${row.older_names.map((name) => html`<code key=${name}>${name}</code> `)}</p>`}
+    <div class="stack meta">
+      ${row.description && html`<p>${said(row.description)}</p>`}
+      ${row.older_names.length > 0 && html`<p>${t("settings.older")} ${row.older_names.map((name) => html`<code key=${name}>${name}</code> `)}</p>`}
+    </div>
   `;
 }
 

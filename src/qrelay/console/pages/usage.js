@@ -2,7 +2,7 @@
 
 import { useMemo, useState } from "preact/hooks";
 import { useAnswer } from "../answers.js";
-import { amount, estimated, moment, number } from "../format.js";
+import { amount, estimated, large, moment, number } from "../format.js";
 import { html } from "../html.js";
 import { hrefOf, useQuery } from "../router.js";
 import { Choice, Field } from "../ui/field.js";
@@ -111,5 +111,5 @@ function titleOf(data, range) {
   const { totals } = data;
   if (!totals.requests) return t("usage.title.none", { range: t(`usage.range.${range}`) });
   const tokens = MEASURES.tokens(totals);
-  return t("usage.title", { credits: amount(totals.credits ?? 0), tokens: estimated(tokens, Boolean(totals.estimated)), range: t(`usage.range.${range}`) });
+  return t("usage.title", { credits: amount(totals.credits ?? 0), tokens: `${totals.estimated ? "≈ " : ""}${large(tokens)}`, range: t(`usage.range.${range}`) });
 }

@@ -8,7 +8,7 @@ import { has, t } from "../words.js";
 export const DIALECTS = { messages: "Messages", chat: "Chat Completions", responses: "Responses" };
 
 export const columns = () => [
-  { key: "at", title: t("requests.when"), show: (row) => shortMoment(row.at) },
+  { key: "at", title: t("requests.when"), show: (row) => html`<span class="whole">${shortMoment(row.at)}</span>` },
   { key: "client", title: t("requests.client"), room: "wider", show: (row) => html`<bdi>${row.client ?? t("unknown")}</bdi>` },
   { key: "model", title: t("requests.model"), show: (row) => html`<bdi>${row.model ?? row.model_asked ?? t("requests.none")}</bdi>` },
   { key: "account", title: t("requests.account"), room: "wide", show: (row) => html`<bdi>${way(row)}</bdi>` },

@@ -2,7 +2,7 @@
 
 export default {
   // what can be done
-  "accounts.quota.ask": "Ask for credits",
+  "accounts.quota.ask": "Update its credits",
   "accounts.refresh": "Refresh its token",
   "accounts.refresh.all": "Refresh all",
   "accounts.test": "Test",
@@ -43,16 +43,17 @@ export default {
   "accounts.label.hint": "What it is called here; it can be changed.",
   "accounts.profile": "Profile ARN",
   "accounts.profile.hint": "Only for seats of an organisation that has several profiles.",
-  "accounts.fact.token": "Token",
+  "accounts.fact.token": "Token expires",
   "accounts.fact.refreshed": "Last refresh",
+  "accounts.fact.refreshed.well": "went well",
   "accounts.fact.counts": "Requests",
   "accounts.fact.counts.value": "{good} answered, {bad} failed",
   "accounts.fact.flight": "In flight",
   "accounts.fact.plan": "Plan",
   "accounts.fact.grants": "Trial and bonuses",
-  "accounts.fact.overage": "Past the limit",
-  "accounts.fact.overage.yes": "goes on, and is charged for",
-  "accounts.fact.overage.no": "stops",
+  "accounts.fact.overage": "When they run out",
+  "accounts.fact.overage.yes": "it goes on, and is charged for",
+  "accounts.fact.overage.no": "it stops until the reset",
   "accounts.fact.endpoint": "Endpoint",
   "accounts.fact.region": "Region",
   "accounts.fact.start": "Start URL",
@@ -63,6 +64,7 @@ export default {
   "accounts.fact.access": "Access token",
   "accounts.fact.error": "Last error",
   "accounts.fact.id": "Id",
+  "accounts.fact.email": "E-mail",
   "accounts.fact.created": "Added",
   // logging in
   "accounts.login.title": "Add an account",
@@ -81,6 +83,8 @@ export default {
   "accounts.login.waiting": "Waiting for the approval. The code is good for",
   "accounts.login.leave": "You may close this: the account appears once it is approved.",
   "accounts.login.done": "Logged in. The account is ready.",
+  "accounts.login.try": "Try it in the playground",
+  "accounts.login.ready": "Done",
   "accounts.login.failed": "The log-in has failed.",
   "accounts.login.restart": "Start again",
   // importing

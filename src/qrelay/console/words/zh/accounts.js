@@ -2,7 +2,7 @@
 
 export default {
   // what can be done
-  "accounts.quota.ask": "查询额度",
+  "accounts.quota.ask": "更新额度",
   "accounts.refresh": "刷新令牌",
   "accounts.refresh.all": "全部刷新",
   "accounts.test": "测试",
@@ -43,16 +43,17 @@ export default {
   "accounts.label.hint": "在这里显示的名称，以后可以修改。",
   "accounts.profile": "Profile ARN",
   "accounts.profile.hint": "仅当组织账号有多个 profile 时需要。",
-  "accounts.fact.token": "令牌",
+  "accounts.fact.token": "令牌过期时间",
   "accounts.fact.refreshed": "上次刷新",
+  "accounts.fact.refreshed.well": "成功",
   "accounts.fact.counts": "请求",
   "accounts.fact.counts.value": "成功 {good}，失败 {bad}",
   "accounts.fact.flight": "进行中",
   "accounts.fact.plan": "套餐",
   "accounts.fact.grants": "试用与赠送",
-  "accounts.fact.overage": "超出额度后",
+  "accounts.fact.overage": "额度用完后",
   "accounts.fact.overage.yes": "继续使用并计费",
-  "accounts.fact.overage.no": "停止",
+  "accounts.fact.overage.no": "停止，直到重置",
   "accounts.fact.endpoint": "端点",
   "accounts.fact.region": "区域",
   "accounts.fact.start": "起始 URL",
@@ -63,6 +64,7 @@ export default {
   "accounts.fact.access": "访问令牌",
   "accounts.fact.error": "最近的错误",
   "accounts.fact.id": "ID",
+  "accounts.fact.email": "邮箱",
   "accounts.fact.created": "添加时间",
   // logging in
   "accounts.login.title": "添加账号",
@@ -81,6 +83,8 @@ export default {
   "accounts.login.waiting": "等待确认。代码有效期剩余",
   "accounts.login.leave": "可以关闭此窗口，确认后账号会自动出现。",
   "accounts.login.done": "登录成功，账号可用。",
+  "accounts.login.try": "去操练场试试",
+  "accounts.login.ready": "完成",
   "accounts.login.failed": "登录失败。",
   "accounts.login.restart": "重新开始",
   // importing
