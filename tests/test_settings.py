@@ -49,7 +49,14 @@ def test_where_a_value_comes_from(environ: dict[str, str], env_file: str, port: 
 def test_options_go_before_everything() -> None:
     settings = Settings.load({"QRELAY_PORT": "2"}, port=7)
     assert settings.port == 7
-    assert source(settings, "QRELAY_PORT") == ("7", "None")
+    assert source(settings, "QRELAY_PORT") == ("7", "--port")
+
+
+def test_values_that_a_command_puts_in_the_place_of_others() -> None:
+    settings = Settings.load({"QRELAY_PORT": "2"})
+    replaced = settings.replaced("qrelay demo", {"port": 7})
+    assert source(replaced, "QRELAY_PORT") == ("7", "qrelay demo")
+    assert source(settings, "QRELAY_PORT") == ("2", "QRELAY_PORT")
 
 
 def test_the_older_names() -> None:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
@@ -51,14 +51,20 @@ class AlsoNot(NamedTuple):
     name: str
 
 
+COMMAND_LINE: Final = "command line"
+
+
 class Spelling(NamedTuple):
-    """Where a value was found: the variable's `name`, in the `environment` or in the file `.env`."""
+    """Where a value was found: the variable's `name`, in the `environment` or in the file `.env`.
+
+    An option's is `--name` on the `command line`, and what `qrelay demo` puts in its place is its own.
+    """
 
     name: str
     place: str
 
     def __str__(self) -> str:
-        return self.name if self.place == "environment" else f"{self.name} in {self.place}"
+        return self.name if self.place in {"environment", COMMAND_LINE} else f"{self.name} in {self.place}"
 
 
 class Sourced(NamedTuple):
@@ -371,8 +377,14 @@ class Settings(BaseSettings):
         except ValidationError as refused:
             raise _refusal(refused, sources) from None
         settings._idle.extend(Spelling(name, older_config.FILE) for name in older.idle)
-        settings._sources.update({field: spelling for field, spelling in sources.items() if field not in given})
+        settings._sources.update(sources | {field: Spelling(f"--{field}", COMMAND_LINE) for field in given})
         return settings
+
+    def replaced(self, by: str, values: Mapping[str, Any]) -> Self:
+        """These, with other values in the place of some; `by` is the command whose values they are."""
+        copy = self.model_copy(update=values)
+        copy._sources = self._sources | dict.fromkeys(values, Spelling(by, COMMAND_LINE))  # noqa: SLF001 - a copy of ours
+        return copy
 
     def sources(self) -> list[Sourced]:
         """Every setting with its value as text and where it came from. Nothing secret is in it."""

@@ -50,6 +50,8 @@ async def test_a_quota_outlives_a_restart(tmp_path: Path) -> None:
             assert (before["quota"], before["email"]) == (None, None)
             read = (await http.get(f"/v2/accounts/{before['id']}/quota")).json()
             assert (read["trial"], read["exhausted"]) == (None, False)
+        with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3")) as database:  # else it is stale in a while
+            assert database.execute("SELECT quota_asked_at <= quota_read_at FROM accounts").fetchall() == [(1,)]
         sim.requests.clear()
         async with serving(settings) as url, httpx.AsyncClient(base_url=url) as http:
             relay = Bench(sim, url, http)

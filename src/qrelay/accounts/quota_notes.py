@@ -35,7 +35,8 @@ class QuotaNotes:
 
     async def note(self, account_id: str, quota: str, *, user_id: str | None, email: str | None) -> Account:
         """Keep it. A user or an address that isn't said stays the one that was."""
-        values: dict[str, Any] = {"quota": quota, "quota_read_at": self._clock(), "quota_asked_at": self._clock()}
+        now = self._clock()
+        values: dict[str, Any] = {"quota": quota, "quota_read_at": now, "quota_asked_at": now}
         values |= {name: value for name, value in (("user_id", user_id), ("email", email)) if value}
         cells = self._ledger.rows.cells(account_id, values)
         async with self._ledger.writing(tell=True) as connection:

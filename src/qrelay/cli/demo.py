@@ -66,8 +66,9 @@ async def _live(chosen: Settings, folder: Path) -> None:
 
 def _aside(chosen: Settings, folder: Path, service: str, login: Login) -> Settings:
     """The same settings, with everything that is the user's replaced: state, keys at rest, account and service."""
-    return chosen.model_copy(
-        update={
+    return chosen.replaced(
+        "qrelay demo",
+        {
             "home": folder,
             "database_url": None,
             "master_key": None,
@@ -79,5 +80,5 @@ def _aside(chosen: Settings, folder: Path, service: str, login: Login) -> Settin
             "amazonq_client_id": login.client_id,
             "amazonq_client_secret": SecretStr(login.client_secret),
             "amazonq_profile_arn": login.account.profile_arn,
-        }
+        },
     )

@@ -40,11 +40,14 @@ function Setting({ row }) {
         <span class=${own ? "tag own" : "tag"}>${own ? t("settings.from", { source: row.source }) : t("settings.default")}</span></p>
     </div>
     <div class="stack meta">
-      ${row.description && html`<p>${said(row.description)}</p>`}
+      ${row.description && html`<p>${withCode(said(row.description))}</p>`}
       ${row.older_names.length > 0 && html`<p>${t("settings.older")} ${row.older_names.map((name) => html`<code key=${name}>${name}</code> `)}</p>`}
     </div>
   `;
 }
+
+/** What stands between backticks is code. */
+const withCode = (text) => text.split("`").map((part, at) => (at % 2 ? html`<code key=${at}>${part}</code>` : part));
 
 function shownAs(value) {
   if (value === null || value === undefined || value === "" || value === "(not set)") return t("settings.empty");
