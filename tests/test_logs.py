@@ -1,14 +1,17 @@
 """Logs: one form for all, and no secret in any."""
 
+import errno
 import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 import structlog
 
 from qrelay import logs
+from qrelay.logs import RequestLine, log_request
 
 KNOWN = 'kn0wn "by\\heart'
 
@@ -135,3 +138,31 @@ def test_a_requests_line_keeps_to_the_level() -> None:
     logs.set_up("warning", "json", (), stream)
     logs.log_request(logs.RequestLine(request_id="req_1", dialect="chat", outcome="ok", duration_ms=1.5))
     assert not stream.getvalue()
+
+
+class Full(io.StringIO):
+    """A stream on a disk that may be full."""
+
+    full = False
+
+    def write(self, text: str, /) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_full_disk_costs_lines_and_nothing_else(form: Literal["text", "json"]) -> None:
+    out = Full()
+    logs.set_up("info", form, stream=out)
+    request = RequestLine(request_id="req_1", dialect="chat", outcome="ok", duration_ms=1.0)
+    out.full = True
+    structlog.get_logger().info("not this")
+    logging.getLogger("some").warning("nor this")
+    log_request(request)
+    assert out.getvalue() == ""
+    out.full = False
+    log_request(request)
+    told, written = out.getvalue().splitlines()
+    assert "the log could not be written for a while" in told
+    assert "req_1" in written

@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, TextIO, cast
@@ -145,6 +146,31 @@ def _request_writer(out: TextIO, redactor: Redactor, *, text: bool) -> Callable[
     return write
 
 
+class _Outlet:
+    """Where lines go. A full disk costs lines, of which it is told how many, and nobody's request fails for it."""
+
+    def __init__(self, out: TextIO, *, text: bool) -> None:
+        self._out = out
+        self._text = text
+        self._lost = 0
+
+    def write(self, text: str) -> int:
+        try:
+            if self._lost:
+                event = {"event": "the log could not be written for a while", "level": "warning", "lost": self._lost}
+                said = " ".join(f"{name}={value}" for name, value in event.items())
+                self._out.write(f"{said if self._text else msgspec.json.encode(event).decode()}\n")
+                self._lost = 0
+            self._out.write(text)
+        except OSError:
+            self._lost += 1
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):  # what it held back is counted when it is written
+            self._out.flush()
+
+
 def _for_people(colors: bool) -> list[Processor]:
     return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
 
@@ -160,8 +186,9 @@ def set_up(
     stream: TextIO | None = None,
 ) -> None:
     """Send every log of this process, from `level` on, to `stream` (standard error). Called once, in `cli/`."""
-    out = stream or sys.stderr
-    text = form == "text" or (form == "auto" and out.isatty())
+    given = stream or sys.stderr
+    text = form == "text" or (form == "auto" and given.isatty())
+    out = cast("TextIO", _Outlet(given, text=text))
     redactor = Redactor(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
@@ -171,7 +198,7 @@ def set_up(
     ]
     finish: list[Processor] = [
         redactor.event,
-        *(_for_people(out.isatty()) if text else _for_machines()),
+        *(_for_people(given.isatty()) if text else _for_machines()),
         cast("Processor", redactor.line),  # the one that takes the line and not the event
     ]
     structlog.configure(

@@ -50,6 +50,20 @@ def refusing_writes(url: str) -> Generator[None]:
         execute(url, _FUNCTION.format("RETURN NULL;"))  # to drop the trigger would wait for who reads the table now
 
 
+@contextmanager
+def read_only(url: str) -> Generator[None]:
+    """While it lasts PostgreSQL takes no writes: connections end, as after a failover to a standby; new ones can't."""
+    ((name,),) = execute(url, "SELECT current_database()")
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+    execute(url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    execute(url, f"{others} AND pid != pg_backend_pid()")
+    try:
+        yield
+    finally:
+        with psycopg.connect(url, options="-c default_transaction_read_only=off") as connection:
+            connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
+
+
 def lose_leases(url: str) -> None:
     """As if their holders had been stopped for longer than they last."""
     execute(url, "UPDATE accounts SET lease_until = 0")

@@ -5,13 +5,15 @@ The whole table, of all points, modes and hundreds of kills, is made by `bench/c
 
 import asyncio
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
 from qrelay import failpoints
 from qrelay.errors import ErrorCode, RelayError
 from tests.accounts.conftest import ENGINES, Launch, Process, Start
-from tests.accounts.stored import execute, refusing_writes
+from tests.accounts.stored import execute, read_only, refusing_writes
 from tests.accounts.token_server import Mode, TokenServer
 
 pytestmark = pytest.mark.anyio
@@ -60,8 +62,13 @@ async def test_what_a_kill_leaves(
         assert execute(url, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize(
+    ("engine", "refusing"),
+    [("sqlite", refusing_writes), ("postgresql", refusing_writes), ("postgresql", read_only)],
+    indirect=["engine"],
+)
 async def test_a_kill_after_the_tokens_are_in_a_file_loses_nothing(
-    start: Start, tokens: TokenServer, launch: Launch, url: str
+    start: Start, tokens: TokenServer, launch: Launch, url: str, refusing: Callable[[str], AbstractContextManager[None]]
 ) -> None:
     async with start() as process:
         account = await process.account(tokens.knows("first"))
@@ -69,7 +76,7 @@ async def test_a_kill_after_the_tokens_are_in_a_file_loses_nothing(
     replica = await launch(failpoint="refresh.spill_written:kill9")
     await replica.say("refresh")
     await tokens.asked()
-    with refusing_writes(url):
+    with refusing(url):
         tokens.hold.set()
         assert await replica.ended() == -signal.SIGKILL
     async with start() as process:

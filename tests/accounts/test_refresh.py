@@ -10,7 +10,7 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.refresher import Refresher
 from qrelay.errors import ErrorCode, RelayError
 from tests.accounts.conftest import ENGINES, ON_SQLITE, Process, Start
-from tests.accounts.stored import execute, lose_leases, refusing_writes
+from tests.accounts.stored import execute, file_of, lose_leases, refusing_writes
 from tests.accounts.token_server import TokenServer, refusal
 
 pytestmark = pytest.mark.anyio
@@ -458,6 +458,28 @@ async def test_a_full_disk_refuses_before_the_token_call(process: Process, token
     assert tokens.calls == 0
     await pragma(process, "max_page_count = 1000000")
     assert (await process.refresher.credential(account.id)).access_token == "access-of-first-1"
+
+
+@ON_SQLITE
+async def test_tokens_received_while_the_database_is_gone_are_in_the_one_put_back(
+    start: Start, tokens: TokenServer
+) -> None:
+    tokens.hold = asyncio.Event()
+    async with start() as process:
+        account = await process.account(tokens.knows("first"))
+        caller = asyncio.create_task(process.refresher.credential(account.id))
+        await tokens.asked()
+        for path in process.home.glob("qrelay.sqlite3*"):
+            path.unlink()
+        tokens.hold.set()
+        assert (await caller).access_token == "access-of-first-1"
+        while process.store.safekeeping.waiting:  # noqa: ASYNC110 -- nothing else says so
+            await asyncio.sleep(0.05)
+        assert file_of(process.url).stat().st_mode & 0o777 == 0o600
+    async with start() as process:
+        assert process.store.get(account.id).refresh_token == "first+1"
+    assert execute(process.url, "PRAGMA integrity_check") == [("ok",)]
+    assert {path.name for path in process.home.iterdir()} == {"master.key", "qrelay.sqlite3", "spill"}
 
 
 async def pragma(process: Process, words: str) -> None:

@@ -4,6 +4,7 @@
     versions    the schema made, or brought up to date
     schema      the tables; `migrations/` says how they came to be
     opened      an open database: transactions, its clock, the installation's pepper
+    file        a SQLite file that vanishes while it is open
     clock       seconds that don't jump
     watch       what other processes changed is seen within a second
 

@@ -5,21 +5,24 @@ commit on the disk before it returns. PostgreSQL: any number of processes.
 """
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
-from sqlalchemy import URL, Connection, Table, event, make_url
+from sqlalchemy import URL, Connection, ExceptionContext, Table, event, make_url
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.private_files import private_directory
 
 READING: Final = {"qrelay_reading": True}
 """Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
+
+_READ_ONLY: Final = "25006"
+"""What PostgreSQL says to a write where there can't be one: SQLSTATE read_only_sql_transaction."""
 
 
 def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
@@ -64,6 +67,22 @@ def inserting(table: Table, dialect: str) -> sqlite.Insert:
     from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - slow to load, and most have no PostgreSQL
 
     return cast("sqlite.Insert", postgresql.insert(table))  # what is used of the two is the same
+
+
+@asynccontextmanager
+async def at_once(connection: AsyncConnection) -> AsyncGenerator[None]:
+    """What is done with a connection doesn't wait for SQLite's lock, but fails where another program has it."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    await connection.execution_options(**READING)
+    waits = (await connection.exec_driver_sql("PRAGMA busy_timeout")).scalar_one()
+    await connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        await connection.rollback()
+        await connection.exec_driver_sql(f"PRAGMA busy_timeout = {waits}")
 
 
 def sqlite_path(engine: AsyncEngine) -> Path | None:
@@ -112,7 +131,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         "options": "-c statement_timeout=5000",
     }
     try:
-        return create_async_engine(
+        engine = create_async_engine(
             url, hide_parameters=True, pool_size=5, max_overflow=5, pool_pre_ping=True, connect_args=options
         )
     except ImportError as error:  # the driver, or the library under it
@@ -121,6 +140,14 @@ def _postgresql(url: URL) -> AsyncEngine:
             "PostgreSQL needs the driver psycopg, which isn't installed.",
             remedy="Install it: pip install 'qrelay[postgres]'",
         ) from error
+    event.listen(engine.sync_engine, "handle_error", _give_up_on_standbys)
+    return engine
+
+
+def _give_up_on_standbys(context: ExceptionContext) -> None:
+    """Connections that take no writes are closed, all of them: a new one may find another server behind the address."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _unusable(message: str) -> RelayError:

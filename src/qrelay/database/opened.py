@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -9,12 +10,13 @@ from pathlib import Path
 from typing import Final
 
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from qrelay.database import engine as engines
 from qrelay.database.clock import SteadyClock
+from qrelay.database.file import OpenFile
 from qrelay.database.schema import database_now, secrets
 from qrelay.database.versions import migrate, version
 from qrelay.database.watch import CHANNEL, Watch
@@ -25,6 +27,7 @@ from qrelay.vault import Vault
 log = structlog.get_logger()
 
 _PROVE_SECONDS: Final = 1.0
+_SAME: Final = update(secrets).where(secrets.c.name == "pepper").values(value=secrets.c.value)
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
 
@@ -46,15 +49,27 @@ class Database:
         self.trouble: str | None = None
         """What was wrong when it could not be used the last time; None when it could since."""
         self._proving: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[bool] | None = None
+        path = engines.sqlite_path(engine)
+        self._file = None if path is None else OpenFile(engine, path)
 
     @asynccontextmanager
     async def writing(self, *, tell: bool = False) -> AsyncGenerator[AsyncConnection]:
         """A transaction. `tell`: other replicas should look soon. Raises RelayError(store_failed)."""
+        if self._file is not None and (wrong := self._file.wrong()) is not None:
+            self._in_trouble(wrong.message)
+            raise wrong
+        if self.trouble is not None and not await self.takes_writes():
+            raise self._still_in_trouble()
         with self._noticed():
-            async with self.engine.begin() as connection:
-                yield connection
-                if tell and self.shared:
-                    await connection.execute(_NOTIFY)
+            async with self.engine.connect() as connection:
+                if self._file is not None and self.trouble is not None:
+                    # Since this waited for SQLite's one connection; who wants to read waits too, and not for its lock.
+                    raise self._still_in_trouble()
+                async with connection.begin():
+                    yield connection
+                    if tell and self.shared:
+                        await connection.execute(_NOTIFY)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
@@ -63,16 +78,30 @@ class Database:
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(**engines.READING)
 
-    async def set_clock(self) -> None:
-        """Bring the clock to the database's."""
-        if self.shared and isinstance(self.clock, SteadyClock):
+    async def look(self) -> None:
+        """Bring the clock to the database's; see whether that takes no writes, which nobody may try for a while."""
+        if self.shared:
+            only = func.current_setting("transaction_read_only")
             async with self.reading() as connection:
-                self.clock.set(await connection.scalar(select(database_now())) or self.clock())
+                now, read_only = (await connection.execute(select(database_now(), only))).one()
+            if isinstance(self.clock, SteadyClock):
+                self.clock.set(now)
+            if read_only == "on":
+                self._in_trouble("The account store can't be used: the database takes no writes (read-only).")
+
+    async def takes_writes(self) -> bool:
+        """Whether something can be written now; where it can, there is no trouble any more."""
+        if self._trying is None:
+            self._trying = asyncio.create_task(self._try())
+            self._trying.add_done_callback(self._tried)
+        return await asyncio.shield(self._trying)
 
     async def close(self) -> None:
         await self.watch.close()
         if self._proving is not None:
             await stopped(self._proving)
+        if self._trying is not None:
+            await self._trying
         await self.engine.dispose()
 
     @contextmanager
@@ -83,23 +112,53 @@ class Database:
                 yield
         except RelayError as error:
             if isinstance(error.__cause__, (SQLAlchemyError, sqlite3.Error)):
-                self.trouble = error.message
-                if self._proving is None:
-                    self._proving = asyncio.create_task(self._prove())
+                self._in_trouble(error.message)
             raise
 
+    def _in_trouble(self, message: str) -> None:
+        if self.trouble is None:
+            log.warning("the database can't be used; what is in memory goes on serving", reason=message)
+        self.trouble = message
+        if self._proving is None:
+            self._proving = asyncio.create_task(self._prove())
+
+    def _still_in_trouble(self) -> RelayError:
+        return RelayError(ErrorCode.store_failed, self.trouble or "The account store can't be used.")
+
     async def _prove(self) -> None:
-        """Write something again and again until it works. What is written changes nothing."""
-        same = update(secrets).where(secrets.c.name == "pepper").values(value=secrets.c.value)
+        """Try again and again until it works."""
         try:
             while self.trouble is not None:
                 await asyncio.sleep(_PROVE_SECONDS)
-                with suppress(RelayError), engines.told():
-                    async with self.engine.begin() as connection:
-                        await connection.execute(same)
-                    self.trouble = None
+                with suppress(OSError, sqlite3.Error, SQLAlchemyError):
+                    if self._file is not None and await self._file.put_back():
+                        log.warning("the database file was gone, and is there again with all that was in it")
+                    await self.takes_writes()
         finally:
             self._proving = None
+
+    async def _try(self) -> bool:
+        """Write something that nobody reads. Other programs' locks aren't waited for: there is a next time."""
+        if self._file is not None and self._file.wrong() is not None:
+            return False
+        try:
+            with engines.told():
+                async with self.engine.connect() as connection, engines.at_once(connection):
+                    if self.shared:
+                        await connection.execute(_SAME)
+                    else:  # what is the same SQLite doesn't write
+                        await connection.exec_driver_sql(f"PRAGMA user_version = {random.getrandbits(31)}")
+                    await connection.commit()
+        except RelayError as error:
+            self._in_trouble(error.message)
+            return False
+        if self.trouble is not None:
+            log.info("the database can be used again")
+        self.trouble = None
+        return True
+
+    def _tried(self, _: "asyncio.Task[bool]") -> None:
+        self._trying = None
 
 
 async def open_database(
@@ -120,8 +179,8 @@ async def open_database(
         if (copy := await migrate(engine, backups=backups)) is not None:
             log.info("the database was upgraded", copy_from_before=str(copy))
         database = Database(engine, vault, await _pepper(engine, vault), clock or SteadyClock())
-        await database.set_clock()
-        database.watch.add(database.set_clock)
+        await database.look()
+        database.watch.add(database.look)
     except BaseException:
         await engine.dispose()
         raise

@@ -159,6 +159,8 @@ def _accounts_check(pool: Pool) -> Check:
 
 async def _database_check(database: Database) -> Check:
     name = database.engine.dialect.name
+    if database.trouble is not None:  # it may be read all the same
+        return Check("database", ok=False, detail=database.trouble)
     try:
         async with database.reading() as connection:
             return Check("database", ok=True, detail=str(await connection.scalar(_VERSION[name])))

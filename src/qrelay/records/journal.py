@@ -26,8 +26,8 @@ log = structlog.get_logger()
 _EVERY_SECONDS: Final = 1.0
 _BATCH: Final = 500
 _MOST_WAITING: Final = 5_000
-_MOST_FAILURES: Final = 3
-"""After so many in a row while the database can be read, it must be the rows: they are dropped."""
+_MOST_REFUSED: Final = 3
+"""After so many failures in a row while the database took another write, it must be the rows: they are dropped."""
 
 
 class Journal:
@@ -47,6 +47,7 @@ class Journal:
         self._one_at_a_time = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
         self._failures = 0
+        self._refused = 0
         self._unpruned = 0
         self._pruned_hour = 0
 
@@ -132,24 +133,17 @@ class Journal:
             else:
                 if self._failures:
                     log.info("requests are written down again", dropped=self.dropped)
-                self._failures = 0
+                self._failures = self._refused = 0
 
     async def _failed(self, error: Exception) -> None:
         self._failures += 1
         if self._failures == 1:
             reason = error.message if isinstance(error, RelayError) else type(error).__name__
             log.warning("requests wait to be written down", rows=len(self._waiting), reason=reason)
-        if self._failures >= _MOST_FAILURES and await self._readable():
+        self._refused = self._refused + 1 if await self.database.takes_writes() else 0
+        if self._refused >= _MOST_REFUSED:
             for _ in range(min(_BATCH, len(self._waiting))):
                 self._waiting.popleft()
                 self.dropped += 1
         self._some.set()
         await asyncio.sleep(_EVERY_SECONDS)
-
-    async def _readable(self) -> bool:
-        try:
-            async with self.database.reading() as connection:
-                await requests.newest(connection)
-        except RelayError:
-            return False
-        return True
