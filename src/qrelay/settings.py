@@ -127,6 +127,17 @@ def _aliases(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for each in value:
+        try:
+            everybody = ipaddress.ip_network(each, strict=False).prefixlen == 0
+        except ValueError:
+            everybody = True
+        if everybody:
+            raise ValueError("it should be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8, and not everybody")
+    return value
+
+
 def _endpoint_urls(value: tuple[str, ...]) -> tuple[str, ...]:
     for pair in value:
         name, _, url = pair.partition("=")
@@ -199,6 +210,9 @@ class Settings(BaseSettings):
     loopback."""
     allowed_hosts: Words = ()
     """More names callers may reach the gateway by (their `Host`), separated by commas; loopback names always may."""
+    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
+    """Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` or `Forwarded` says who came to
+    them: wrong secrets count for that address, and the audit log shows it. It opens nothing."""
     cors_origins: Words = ()
     """The browser origins that may call the client routes, separated by commas. Never the management routes."""
     console: Annotated[bool, Also("ENABLE_CONSOLE")] = True

@@ -172,6 +172,7 @@ class App:
                 sessions=console_sessions,
                 allowed_hosts=settings.allowed_hosts,
                 cors_origins=settings.cors_origins,
+                trusted_proxies=settings.trusted_proxies,
             )
             audit_log = AuditLog(database)
             self._gate = Gate(

@@ -30,10 +30,10 @@ from qrelay.http.asked import (
     header,
     host_name_of,
     hostname,
-    peer_of,
     same_origin,
     session_token,
 )
+from qrelay.http.visitors import Visitors
 from qrelay.keys import Keys
 from qrelay.keys.attempts import Attempts
 from qrelay.keys.sessions import Sessions
@@ -81,7 +81,9 @@ class Doors:
         sessions: Sessions | None = None,
         allowed_hosts: Iterable[str] = (),
         cors_origins: Iterable[str] = (),
+        trusted_proxies: Iterable[str] = (),
     ) -> None:
+        self.visitor = Visitors(trusted_proxies).address
         self._keys = keys
         self._on_loopback = on_loopback
         self._admin = _digest(admin_secret) if admin_secret else None
@@ -137,8 +139,8 @@ class Doors:
                 )
             return "loopback"
         if request.bearer:
-            now = time.monotonic()
-            if (wait := self._guesses.wait(peer_of(scope) or "", now)) > 0:
+            now, place = time.monotonic(), self.visitor(scope) or ""
+            if (wait := self._guesses.wait(place, now)) > 0:
                 raise RelayError(
                     ErrorCode.too_many_attempts,
                     "There were too many wrong secrets in the last minute.",
@@ -146,13 +148,13 @@ class Doors:
                 )
             if not self.is_admin_secret(request.bearer):
                 if self._keys.id_of(request.bearer) is None:
-                    self._guesses.failed(peer_of(scope) or "", now)
+                    self._guesses.failed(place, now)
                 raise RelayError(
                     ErrorCode.client_forbidden,
                     "That is not the admin secret.",
                     remedy="Client keys do not open management routes; send QRELAY_ADMIN_SECRET.",
                 )
-            self._guesses.passed(peer_of(scope) or "")
+            self._guesses.passed(place)
             if request.origin and not same_origin(request):
                 raise _foreign_page()
             return "admin"

@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import audited
-from qrelay.http.asked import peer_of
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import opens_with_a_secret, refusal
@@ -110,7 +109,7 @@ class Gate:
         target = self._target(params.get("id"))
         names = audited.members(body)
         detail = {"members": names} if names else {}
-        seq = await self._audit.begin(actor, peer_of(scope), action, target, detail)
+        seq = await self._audit.begin(actor, self._doors.visitor(scope), action, target, detail)
         return _Change(seq, target, detail)
 
     def _route(self, scope: Scope) -> tuple[str | None, dict[str, Any]]:
@@ -134,7 +133,9 @@ class Gate:
         route, _ = self._route(scope)
         detail = {} if route is None else {"route": f"{scope['method']} {route}"}
         try:
-            await self._audit.note("system", KEY_REFUSED, peer=peer_of(scope), target=key_id, status=403, detail=detail)
+            await self._audit.note(
+                "system", KEY_REFUSED, peer=self._doors.visitor(scope), target=key_id, status=403, detail=detail
+            )
         except RelayError as error:  # it is refused all the same
             log.warning(
                 "a client key at a management route is missing in the audit log", key=key_id, reason=error.message

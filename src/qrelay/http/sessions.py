@@ -20,7 +20,7 @@ from starlette.types import Scope
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.account_bodies import iso, parse, read
-from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, peer_of, session_token, session_tokens
+from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, session_token, session_tokens
 from qrelay.http.doors import CSRF_HEADER, Doors
 from qrelay.http.management import told
 from qrelay.keys.attempts import Attempts
@@ -62,7 +62,7 @@ class _Desk:
             )
         self._doors.check_page(request.scope)
         secret = read(SessionBody, parse(await request.body())).secret
-        peer = peer_of(request.scope)
+        peer = self._doors.visitor(request.scope)
         now = time.monotonic()
         if (wait := self._attempts.wait(peer or "", now)) > 0:
             raise RelayError(
