@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 from pydantic import SecretStr
 
 from tests.console.conftest import Desk, opened
-from tests.console.states import every_state
+from tests.console.states import add, every_state
 from tests.gateway.conftest import bench
 from tests.house.repository import ROOT
 
@@ -64,6 +64,43 @@ async def test_a_line_is_copied_and_says_so(desk: Desk) -> None:
     await button.click()
     await expect(desk.page.get_by_role("button", name="Copied")).to_be_visible()
     assert await desk.page.evaluate("navigator.clipboard.readText()") == "qrelay claude"
+
+
+async def test_a_key_is_made_where_its_lines_are(desk: Desk) -> None:
+    """Where programs need one; where they don't, any word does, and nothing offers to change that."""
+    await desk.open("/?client=codex")
+    panel = desk.page.get_by_role("tabpanel")
+    await expect(panel).to_contain_text("GATEWAY_KEY=any codex")
+    make = desk.page.get_by_role("button", name="Make one and put it in")
+    await expect(make).to_have_count(0)
+    await desk.relay.http.post("/v2/keys", json={"name": "other"})
+    await expect(panel).to_contain_text("GATEWAY_KEY=YOUR_KEY codex")
+    await make.click()
+    await expect(panel).to_contain_text(re.compile(r"GATEWAY_KEY=qr_\w{20,} codex"))
+    names = [key["name"] for key in (await desk.relay.http.get("/v2/keys")).json()["keys"]]
+    assert sorted(names) == ["Codex", "other"]
+
+
+async def test_of_many_accounts_a_few_are_asked_for(browser: Browser, tmp_path: Path) -> None:
+    """Those that wait for somebody and some that serve; never all of them."""
+    async with bench(tmp_path / "home") as relay, opened(browser, relay) as desk:
+        ids = await every_state(relay)
+        for number in range(4):
+            await add(relay, f"more {number}", enabled=False)
+        asked: list[str] = []
+        desk.page.on("request", lambda request: asked.append(request.url.removeprefix(relay.url)))
+        await desk.open()
+        await expect(desk.page.locator(".callout")).to_have_count(2)
+        await expect(desk.page.locator(".account")).to_have_count(3)
+        await expect(desk.page.get_by_role("link", name=f"All {len(ids) + 5} accounts")).to_be_visible()
+        assert "/v2/accounts" not in asked
+
+
+async def test_the_last_requests_lead_to_theirs(desk: Desk) -> None:
+    await desk.relay.messages("Hello")
+    await desk.open()
+    await desk.page.locator(".log tbody .open").first.click()
+    await expect(desk.page.get_by_role("dialog")).to_contain_text("Where the time went")
 
 
 async def test_a_console_that_is_locked_is_opened_by_the_secret(browser: Browser, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.console.axe import violations
-from tests.console.conftest import Desk
+from tests.console.conftest import Desk, opened
 from tests.console.rows import ended, write
+from tests.gateway.conftest import bench
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +85,21 @@ async def test_settings_are_searched(desk: Desk) -> None:
     await expect(page.locator(".settings li")).to_contain_text("QRELAY_API_KEYS")
     await desk.open("/console/settings?q=no-such-setting")
     await expect(page.get_by_text("No setting fits")).to_be_visible()
+
+
+async def test_what_the_gateway_says_is_chinese_too(browser: Browser, tmp_path: Path) -> None:
+    async with bench(tmp_path / "home") as relay, opened(browser, relay, locale="zh-CN") as desk:
+        await desk.open("/console/settings?q=端口")
+        await expect(desk.page.locator(".settings li").first).to_contain_text("监听端口")
+        await write(tmp_path / "home", ended(1, outcome="upstream_protocol", error="It was cut.", status=502))
+        await desk.open(f"/console/requests?id={ended(1).id}")
+        drawer = desk.page.get_by_role("dialog")
+        await expect(drawer).to_contain_text("回答中断")
+        await expect(drawer).to_contain_text("请重试；上游的回答损坏或中断。")
+        account = (await relay.http.get("/v2/accounts")).json()[0]["id"]
+        await relay.http.delete(f"/v2/accounts/{account}")
+        await desk.open("/console/health")
+        await expect(desk.page.locator(".callout")).to_contain_text("还没有账号")
 
 
 async def test_health_says_why_not(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.console.axe import violations
 from tests.console.conftest import Desk, opened
+from tests.console.rows import ended, write
 from tests.console.test_files import PAGES
 from tests.gateway.conftest import bench
 
@@ -61,6 +62,31 @@ async def test_by_keyboard_past_the_rail(desk: Desk) -> None:
     await expect(desk.page.get_by_text("Skip to the page")).to_be_focused()
     await desk.page.keyboard.press("Enter")
     await expect(desk.page.locator("main")).to_be_focused()
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: str) -> None:
+    """On a phone, a tablet and a desk: dialogs hold what is in them, and a table's cells what they came for."""
+    async with bench(tmp_path / "home") as relay, opened(browser, relay, locale=language) as desk:
+        page = desk.page
+        await write(tmp_path / "home", *(ended(number, client="codex_cli_rs/0.169.0") for number in range(100)))
+        for width in (360, 768, 1024, 1440):
+            await page.set_viewport_size({"width": width, "height": 740})
+            await desk.open("/console/requests")
+            await expect(page.locator("tbody tr").first).to_be_visible()
+            cut = "(cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.innerText)"
+            assert await page.locator("tbody tr:first-child td").evaluate_all(cut) == [], width
+            assert await page.locator("tbody tr:first-child").get_by_text("claude-sonnet-4.5").is_visible(), width
+        await page.set_viewport_size({"width": 360, "height": 740})
+        for dialog in ("accounts?login=new", "accounts?import=1", f"requests?id=req_{1:032x}"):
+            await desk.open(f"/console/{dialog}")
+            await expect(page.locator("dialog[open] h2")).to_be_visible()
+            assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0, dialog
+        await desk.open("/console/keys")
+        await page.locator(".page-head .primary").click()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("dialog pre")).to_be_visible()
+        assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
 
 
 @pytest.mark.parametrize("language", ["en-US", "zh-CN"])

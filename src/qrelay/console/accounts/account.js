@@ -30,6 +30,9 @@ export function whatHappened(account) {
   return account.state_reason ?? account.last_error;
 }
 
+/** How often it has failed since it last answered, though it is ready. @param {Account} account */
+export const failing = ({ state, error_count: count, last_error: said }) => (state === "ready" && said ? count : 0);
+
 /** What works in spite of it, or what to do. @param {Account} account */
 export function whatNow({ state, cooldowns = [] }) {
   if (state === "ready") return null;

@@ -4,7 +4,7 @@ import { html } from "../html.js";
 import { hrefOf } from "../router.js";
 import { Button } from "../ui/button.js";
 import { t } from "../words.js";
-import { nameOf, resting, whatHappened, whatNow } from "./account.js";
+import { failing, nameOf, resting, whatHappened, whatNow } from "./account.js";
 import { switchOn } from "./actions.js";
 import { Happened, kindOf, Quota, State, Token } from "./parts.js";
 
@@ -16,6 +16,7 @@ export function Card({ account, strategy, changed }) {
   const happened = whatHappened(account);
   const now = whatNow(account);
   const models = resting(account);
+  const failed = failing(account);
   const known = nameOf(account);
   return html`
     <article class="card account" aria-label=${known}>
@@ -29,8 +30,9 @@ export function Card({ account, strategy, changed }) {
         <${Token} account=${account} />
         ${account.in_flight !== undefined && html`<span>${t("account.flight", { count: account.in_flight })}</span>`}
       </div>
-      ${(happened || now || models.length > 0) && html`
+      ${(happened || now || failed > 0 || models.length > 0) && html`
         <div class="remark meta">
+          ${failed > 0 && html`<p>${t("account.failing", { count: failed })}</p><${Happened} text=${account.last_error} />`}
           ${now && html`<p>${now}</p>`}
           <${Happened} text=${happened} />
           ${models.map(({ model, reason }) => html`<p key=${model} class="text">${model}: ${reason ?? t("account.resting")}</p>`)}

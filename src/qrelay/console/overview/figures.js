@@ -2,6 +2,7 @@
 
 import { amount, milliseconds, number, percent } from "../format.js";
 import { html } from "../html.js";
+import { hrefOf } from "../router.js";
 import { Time } from "../ui/time.js";
 import { t } from "../words.js";
 
@@ -14,7 +15,7 @@ export function Figures({ overview }) {
   return html`
     <dl class="strip">
       <${Figure} name=${t("overview.requests")} value=${number(asked)} more="${t("overview.flight", { count: flying ?? 0 })}${waits}" />
-      <${Figure} name=${t("overview.answered")} value=${asked ? percent((asked - failed) / asked) : "–"} more=${t("overview.errors", { count: failed })} />
+      <${Figure} name=${t("overview.answered")} value=${asked ? percent((asked - failed) / asked) : "–"} more=${failed ? html`<a href=${hrefOf("requests", { status: "error" })}>${t("overview.errors", { count: failed })}</a>` : t("overview.errors", { count: 0 })} />
       <${Figure} name=${t("overview.first")} value=${first?.p50 == null ? "–" : milliseconds(first.p50)}
         more=${first?.p95 == null ? t("overview.first.none") : t("overview.first.p95", { value: milliseconds(first.p95) })} />
       <${Credits} credits=${credits} />

@@ -46,7 +46,7 @@ export default function Accounts() {
   `;
   const title = data ? readiness(counts) : t("page.accounts");
   return html`
-    <${Page} title=${title} sub=${data && (exceptions(counts) || t(accounts.length ? (strategy === "active" ? "account.sub.active" : "account.sub") : "account.title.none.sub"))} actions=${actions}>
+    <${Page} title=${title} sub=${data && (exceptions(counts) || t(accounts.length ? (strategy === "active" ? "account.sub.active" : "account.sub") : "account.title.none.sub", { count: accounts.length }))} actions=${actions}>
       ${error && html`<${Problem} error=${error} again=${again} />`}
       ${data && (accounts.length === 0
         ? html`<${Nobody} />`
@@ -90,7 +90,7 @@ function List({ accounts, strategy, again, open }) {
       ${accounts.length > 3 && html`
         <${Field} label=${t("accounts.search")} type="search" value=${asked} set=${setAsked} />
         <${Field} label=${t("accounts.col.state")} value=${state} set=${setState} options=${[["", t("accounts.every")], ...states]} />`}
-      <${Choice} label=${t("accounts.view")} value=${view} set=${setView} options=${[["cards", t("accounts.view.cards")], ["table", t("accounts.view.table")]]} />
+      ${accounts.length > 1 && html`<${Choice} label=${t("accounts.view")} value=${view} set=${setView} options=${[["cards", t("accounts.view.cards")], ["table", t("accounts.view.table")]]} />`}
     </div>
     ${found.length === 0
       ? html`<p>${t("accounts.none.found")}</p>`

@@ -48,7 +48,7 @@ export default function Requests() {
   `;
   return html`
     <${Page} title=${titleOf(overview.data)} sub=${t("requests.sub")} actions=${actions}>
-      <${Filters} filters=${filters} rows=${rows} filtered=${filtered} />
+      ${(filtered || rows.length > 0 || !ready) && html`<${Filters} filters=${filters} rows=${rows} filtered=${filtered} />`}
       ${error && html`<${Problem} error=${error} again=${load} />`}
       <p class="news" role="status">
         ${held > 0 && html`<${Button} kind="quiet" act=${toTop}>${t("requests.news", { count: held })}<//>`}

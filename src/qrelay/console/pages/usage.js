@@ -27,7 +27,7 @@ export default function Usage() {
   const { data, error, again } = useAnswer(`/v2/usage?${asked}`, { every: 15_000 });
   const csv = html`<a class="button" download="qrelay-usage.csv" href="/v2/usage?${asked}&format=csv">${t("usage.csv")}</a>`;
   return html`
-    <${Page} title=${titleOf(data, range)} sub=${t("usage.sub")} actions=${csv}>
+    <${Page} title=${titleOf(data, range)} sub=${t("usage.sub")} actions=${data?.totals.requests > 0 && csv}>
       ${error && html`<${Problem} error=${error} again=${again} />`}
       <div class="filters">
         <${Choice} label=${t("usage.range")} value=${range} set=${setRange} options=${Object.keys(RANGES).map((name) => [name, t(`usage.range.${name}`)])} />

@@ -10,7 +10,7 @@ export default {
   "overview.answered": "成功率",
   "overview.errors": { other: "{count} 个错误" },
   "overview.first": "首字节时间（中位数）",
-  "overview.first.p95": "95% 在 {value} 内",
+  "overview.first.p95": "95% 在 {value}内",
   "overview.first.none": "还没有请求",
   "overview.first.account": "添加第一个账号",
   "overview.credits": "剩余额度",
