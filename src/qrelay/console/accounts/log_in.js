@@ -66,12 +66,12 @@ function Wish({ account, changed, onClose, begun }) {
           <${Choice} label=${t("accounts.login.kind")} value=${kind} set=${setKind}
             options=${KINDS.map((name) => [name, t(`account.kind.${name}`)])} />
           <p class="meta">${t(`accounts.login.how.${kind}`)}</p>
-          ${kind === "builder_id" && html`<p class="meta">${t("accounts.login.social")} <a href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a></p>`}
           <${Field} label=${t("accounts.label")} value=${label} set=${setLabel} maxlength="256" hint=${t("accounts.label.hint")} />
           ${kind === "identity_center" && html`
             <${Field} label=${t("accounts.fact.start")} value=${startUrl} set=${setStartUrl} required type="url" placeholder="https://….awsapps.com/start" />
             <${Field} label=${t("accounts.fact.region")} value=${region} set=${setRegion} required />`}
           ${kind === "api_key" && html`<${Field} label=${t("account.kind.api_key")} value=${key} set=${setKey} type="password" required />`}
+          ${kind === "builder_id" && html`<p class="meta">${t("accounts.login.social")} <a href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a></p>`}
         `}
       ${error && html`<${Problem} error=${error} />`}
       <div class="actions">
