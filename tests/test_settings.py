@@ -59,6 +59,14 @@ def test_values_that_a_command_puts_in_the_place_of_others() -> None:
     assert source(settings, "QRELAY_PORT") == ("2", "QRELAY_PORT")
 
 
+@pytest.mark.parametrize("origins", ["*", "https://*.example", "chat.example", "https://chat.example/page", "null"])
+def test_origins_are_named_one_by_one(origins: str) -> None:
+    with pytest.raises(SettingsRefused, match="QRELAY_CORS_ORIGINS can't be used: it should be origins such as https"):
+        Settings.load({"QRELAY_CORS_ORIGINS": origins})
+    named = "https://chat.example/,http://localhost:3000, app://obsidian.md"
+    assert len(Settings.load({"QRELAY_CORS_ORIGINS": named}).cors_origins) == 3
+
+
 def test_the_older_names() -> None:
     held = {field: names(field)[1:] for field in Settings.model_fields if names(field)[1:]}
     assert held == {

@@ -147,6 +147,16 @@ def _endpoint_urls(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
+    for origin in value:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s*]+/?", origin):
+            raise ValueError(
+                "it should be origins such as https://chat.example or http://localhost:3000, separated by commas, each "
+                "of them named"
+            )
+    return value
+
+
 def _header_value(value: str) -> str:
     if not value.isascii() or not value.isprintable():
         raise ValueError("it should be printable ASCII, such as 2023-06-01")
@@ -213,8 +223,9 @@ class Settings(BaseSettings):
     trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
     """Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` or `Forwarded` says who came to
     them: wrong secrets count for that address, and the audit log shows it. It opens nothing."""
-    cors_origins: Words = ()
-    """The browser origins that may call the client routes, separated by commas. Never the management routes."""
+    cors_origins: Annotated[Words, AfterValidator(_origins)] = ()
+    """The browser origins that may call the client routes, such as https://chat.example, separated by commas. Never
+    the management routes."""
     console: Annotated[bool, Also("ENABLE_CONSOLE")] = True
     """Whether there are management routes; with false they answer 404."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024

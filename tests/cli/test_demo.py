@@ -26,6 +26,7 @@ def test_it_shows_an_answer_through_each_api_and_goes_on(
             answer = said.partition(f"POST {route} -> 200\n")[2].splitlines()[0]
             assert "This is the simulated service." in answer
         assert f"ANTHROPIC_BASE_URL={url}" in said
+        assert f"The console, in your browser: {url}/\n" in said
         assert httpx.get(f"{url}/readyz").status_code == 200
         done = demo.end(number)
     assert (done.code, done.err) == (0, "")

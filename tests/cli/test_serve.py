@@ -31,7 +31,7 @@ def test_it_serves_until_it_is_told_to_stop(on_service: Command, number: signal.
             assert "server" not in answer.headers
             done = server.end(number)
     assert done.code == 0
-    assert done.out == ""
+    assert done.out == f"The console, in your browser: {url}/\n"
     assert "Traceback" not in done.err
 
 
@@ -158,6 +158,14 @@ def test_what_is_missing_is_told(host: str, held: dict[str, Any], missing: list[
     ] == missing
     check_doors(Settings(host=host, api_keys="k", admin_secret="s"))  # pyright: ignore[reportArgumentType] - as text
     check_doors(Settings(host="::1", **held))
+
+
+@pytest.mark.parametrize("held", [{"api_keys": "k,changeme"}, {"admin_secret": "Admin"}])
+def test_secrets_that_everybody_knows_are_none(held: dict[str, Any]) -> None:
+    both: dict[str, Any] = {"api_keys": "k", "admin_secret": "s"} | held
+    with pytest.raises(SettingsRefused, match="is tried first"):
+        check_doors(Settings(host="0.0.0.0", **both))
+    check_doors(Settings(host="127.0.0.1", **held))
 
 
 def test_with_both_it_listens_everywhere(command: Commands) -> None:

@@ -27,17 +27,21 @@ SECRET: Final = "walking-admin-secret-0123456789"
 GIVEN: Final = "walking-key-of-the-settings"
 
 OPEN, CLIENT, MANAGING, SESSION, METRICS, FOR_OWNER = "open", "client", "managing", "session", "metrics", "owner"
+PAGE: Final = "page"
 
 ROUTES: Final[Mapping[str, str]] = {
     OPEN: """
-        GET /                     GET /admin                 GET /console               GET /console/{page}
+        GET /                     GET /api/hello             GET /livez                 GET /healthz
+        GET /readyz               GET /health
+    """,
+    PAGE: """
+        GET /admin                GET /console               GET /console/{page}
         GET /console/files/{digest}/{path:path}
-        GET /api/hello            GET /livez                 GET /healthz               GET /readyz
-        GET /health
     """,
     CLIENT: """
         POST /v1/messages         POST /v1/chat/completions  POST /v1/responses         POST /v1/responses/compact
         GET /v1/models            GET /v1/models/{id:path}   GET /models                GET /models/{id:path}
+        GET /v1/v1/models         GET /v1/v1/models/{id:path}
         POST /v1/messages/count_tokens                       POST /messages/count_tokens
         POST /v1/v1/messages/count_tokens
         GET /v1/responses/{id}    DELETE /v1/responses/{id}  GET /responses/{id}        DELETE /responses/{id}
@@ -127,6 +131,7 @@ FAR: Final = (
 
 WITH_A_SECRET: Final[Mapping[str, Mapping[str, str]]] = {
     OPEN: {"*": "in"},
+    PAGE: {"*": "in"},
     CLIENT: {"*": "401", "the owner": "in"} | KEYS,
     MANAGING: {
         "*": "401",
@@ -160,6 +165,7 @@ WITH_A_SECRET: Final[Mapping[str, Mapping[str, str]]] = {
 FROM_HERE: Final = {"*": "in"} | dict.fromkeys((*FAR, "a key from a foreign page", "a key through a proxy"), "403")
 WITHOUT_A_SECRET: Final[Mapping[str, Mapping[str, str]]] = {
     OPEN: {"*": "in"},
+    PAGE: FROM_HERE,
     CLIENT: {"*": "401", "the owner": "in"} | KEYS,
     MANAGING: FROM_HERE,
     SESSION: FROM_HERE,

@@ -158,6 +158,22 @@ async def test_nonsense_makes_no_key(relay: Bench, body: bytes) -> None:
     assert (await relay.http.get("/v2/keys")).json() == {"keys": []}
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"name": "two\nlines"}, "name: it should be one line of text."),
+        ({"name": 3}, "name: it should be a valid string."),
+        ({"name": "x" * 300}, "name: it should have at most 256 characters."),
+    ],
+)
+async def test_what_is_wrong_is_said_in_words(relay: Bench, body: dict[str, Any], said: str) -> None:
+    assert (await relay.http.post("/v2/keys", json=body)).json()["error"]["message"] == said
+
+
+async def test_a_key_may_live_as_long_as_calendars_do(relay: Bench) -> None:
+    assert (await made(relay, expires_at="9999-12-31T23:59:59Z"))["expires_at"] == "9999-12-31T23:59:59Z"
+
+
 async def test_nothing_need_be_said(relay: Bench) -> None:
     assert (await relay.http.post("/v2/keys")).json()["name"] == ""
     assert (await made(relay, name=" ", expires_at=""))["expires_at"] is None

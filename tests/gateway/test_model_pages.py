@@ -27,6 +27,15 @@ async def test_forwards_and_backwards(relay: Bench) -> None:
     assert not (await page(relay, after_id=ids[-1]))["data"]
 
 
+async def test_a_client_whose_base_url_ends_in_v1_finds_them(relay: Bench) -> None:
+    """Anthropic's SDK adds its own `/v1`."""
+    headers = {"anthropic-version": "2023-06-01"}
+    there = (await relay.http.get("/v1/v1/models", headers=headers)).json()
+    assert there == await page(relay)
+    one = await relay.http.get(f"/v1/v1/models/{there['first_id']}", headers=headers)
+    assert one.json()["id"] == there["first_id"]
+
+
 @pytest.mark.parametrize("limit", ["²", "9" * 5000, "-1", "0", "", "many"])
 async def test_a_limit_that_is_none_is_passed_over(relay: Bench, limit: str) -> None:
     assert (await page(relay, limit=limit))["data"]

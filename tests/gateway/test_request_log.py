@@ -169,6 +169,19 @@ async def test_what_can_be_asked_of_it(relay: Bench) -> None:
     assert (len(seqs), third["next"]) == (5, None)
     assert len(await rows(relay, f"model={MODEL}&dialect=chat&since=2026-01-01T00:00:00+00:00")) == 5
     assert await rows(relay, "since=2999-01-01") == []
+    await relay.http.post("/v1/chat/completions", json={})
+    [account] = (await relay.http.get("/v2/accounts")).json()
+    for query, count in (
+        ("status=200", 5),
+        ("status=400", 1),
+        ("status=ok", 5),
+        ("status=error", 1),
+        ("status=404", 0),
+    ):
+        assert len(await rows(relay, query)) == count, query
+    for called in (account["id"], account["label"]):
+        assert len(await rows(relay, f"account={called}")) == 5
+    assert await rows(relay, "account=nobody") == []
     for query in ("limit=0", "limit=x", "limit=1001", "before=-1", f"before={10**30}", "since=yesterday", "model=%00"):
         answer = await relay.http.get(f"/v2/requests?{query}")
         assert answer.status_code == 400, query

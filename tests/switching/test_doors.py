@@ -111,7 +111,25 @@ async def test_with_a_secret_that_secret_alone_manages(tmp_path: Path) -> None:
 async def test_what_is_not_there_is_behind_the_door_too(relay: Bench) -> None:
     for path in ("/v2", "/v2/nothing", "/api/login", "/test", "/docs/x"):
         assert (await relay.http.get(path, headers={"host": "gateway.example"})).status_code == 403, path
-        assert (await relay.http.get(path)).status_code == 404, path
+        answer = await relay.http.get(path)
+        assert (answer.status_code, answer.json()["error"] and "has no route" in answer.text) == (404, True), path
+    wrong = await relay.http.put("/v2/accounts")
+    assert wrong.status_code == 405
+    for answer in (wrong, await relay.http.get("/v2/nothing"), await relay.http.delete("/openapi.json")):
+        assert answer.json()["error"].keys() == {"code", "message", "remedy", "param"}
+
+
+async def test_who_may_not_manage_sees_no_console_either(relay: Bench) -> None:
+    """The root is there for everybody: programs look whether anybody is at home."""
+    for headers in ({"host": "gateway.example"}, {"origin": "https://x.example"}, {"x-forwarded-for": "127.0.0.1"}):
+        root = await relay.http.get("/", headers=headers)
+        assert (root.status_code, root.json()["name"]) == (200, "qrelay")
+        assert "QRELAY_ADMIN_SECRET" in root.json()["console"]
+        assert (await relay.http.head("/", headers=headers)).status_code == 200
+        page = await relay.http.get("/admin", headers=headers)
+        assert (page.status_code, page.json()["error"]["code"]) == (403, "client_forbidden")
+    assert "<html" in (await relay.http.get("/")).text
+    assert "<html" in (await relay.http.get("/admin")).text
 
 
 async def test_no_answer_shows_a_secret(tmp_path: Path) -> None:

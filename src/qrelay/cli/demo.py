@@ -53,7 +53,7 @@ async def _live(chosen: Settings, folder: Path) -> None:
                 )
                 typer.echo(ready_line(ours, sockets[0]))
                 sys.stdout.flush()
-                touring.append(asyncio.create_task(tour.show(url, ours.api_keys)))
+                touring.append(asyncio.create_task(tour.show(url, ours.api_keys, console=ours.console)))
 
             try:
                 await serve_app(build_app(ours), sockets, ready)

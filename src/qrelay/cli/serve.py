@@ -20,6 +20,10 @@ from qrelay.http.app import build_app
 from qrelay.keys import any_stored
 from qrelay.settings import Settings, SettingsRefused
 
+_PUBLISHED = frozenset(
+    {"admin", "admin123", "changeme", "123456", "12345678", "password", "my-super-secret-password-123"}
+)
+"""What other gateways come with, and so what is tried first by those who look for them."""
 _FRESH = "$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
 
 
@@ -41,6 +45,8 @@ def serve(chosen: Settings) -> None:
             if home is not None:
                 home.announce(local_url(sockets[0]), private.path if private else None)
             typer.echo(ready_line(chosen, sockets[0]))
+            if chosen.console:
+                typer.echo(f"The console, in your browser: {local_url(sockets[0])}/")
             sys.stdout.flush()
 
         app = build_app(chosen, folder=Path.cwd())
@@ -56,10 +62,18 @@ def ready_line(chosen: Settings, listener: socket.socket) -> str:
 def check_doors(chosen: Settings, *, key_is_stored: bool = False) -> None:
     """Refuse to be reachable from other machines while nobody could, or anybody could, use it (SettingsRefused).
 
-    A key that was made here is as good as one of the settings.
+    A key that was made here is as good as one of the settings; a secret that is known to all is as good as none.
     """
     if chosen.on_loopback:
         return
+    given = {"QRELAY_ADMIN_SECRET": (chosen.admin_secret,), "QRELAY_API_KEYS": chosen.api_keys}
+    for name, held in given.items():
+        if any(one is not None and one.get_secret_value().lower() in _PUBLISHED for one in held):
+            raise SettingsRefused(
+                f"{name} is a word that is tried first by everybody who looks for gateways such as this one. Set "
+                "another one and start again:",
+                f"export {name}={_FRESH}",
+            )
     missing = {
         "a client key": None if chosen.api_keys or key_is_stored else f"export QRELAY_API_KEYS={_FRESH}",
         "an admin secret": None if chosen.admin_secret else f"export QRELAY_ADMIN_SECRET={_FRESH}",

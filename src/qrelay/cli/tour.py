@@ -31,7 +31,7 @@ _STOPS = (
 )
 
 
-async def show(url: str, keys: Sequence[SecretStr]) -> None:
+async def show(url: str, keys: Sequence[SecretStr], *, console: bool) -> None:
     """Print each route and its answer as it arrives, then how to go on. A failure is printed like an answer."""
     headers = {"authorization": f"Bearer {keys[0].get_secret_value()}"} if keys else {}
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=60)) as session:
@@ -40,7 +40,7 @@ async def show(url: str, keys: Sequence[SecretStr]) -> None:
                 await _visit(session, url, stop)
             except (aiohttp.ClientError, TimeoutError) as error:
                 typer.echo(f"did not work: {error}")
-    typer.echo(_next_steps(url, bool(keys)))
+    typer.echo(_next_steps(url, keyed=bool(keys), console=console))
     sys.stdout.flush()
 
 
@@ -80,9 +80,10 @@ def _text(event: Any) -> str:
             return ""
 
 
-def _next_steps(url: str, keyed: bool) -> str:
+def _next_steps(url: str, *, keyed: bool, console: bool) -> str:
     key = "$QRELAY_API_KEY" if keyed else "any"
-    return f"""
+    page = f"\nThe console, in your browser: {url}/\n" if console else ""
+    return f"""{page}
 Use it from another terminal, until Ctrl-C here:
   ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key} claude
   OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key} python your_program.py

@@ -5,6 +5,7 @@ goes in and never comes out whole.
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from msgspec import to_builtins
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from qrelay.accounts.account import BUILDER_ID_START_URL, REGION, Account, AccountChanges, NewAccount
 from qrelay.credential import LoginKind
@@ -22,7 +23,7 @@ from qrelay.upstream.quota import Grant, kept
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 API_KEY_PREFIX: Final = "ksk_"
-_LAST_MOMENT: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+_LAST_MOMENT: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 _TRY_TAKES: Final = 30.0
 """Seconds after which asking for a quota has come to nothing."""
 _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "credential", "cookie")
@@ -34,19 +35,30 @@ def blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
-Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16384, pattern=r"^[\x21-\x7e]+$")]
+_WORD: Final = r"^[\x21-\x7e]+$"
+_LINE: Final = r"^[^\x00-\x1f\x7f]*$"
+_ADDRESS: Final = r"^https://[\x21-\x7e]+$"
+_REGION: Final = f"^{REGION.pattern}$"
+_PATTERNS: Final[Mapping[str | None, str]] = {
+    _WORD: "it should be one word of plain ASCII, without spaces or line breaks",
+    _LINE: "it should be one line of text",
+    _ADDRESS: "it should be an address that begins with https://",
+    _REGION: "it should be a region such as us-east-1",
+}
+
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=16384, pattern=_WORD)]
 """Printable and without spaces: it will be part of a header."""
 MaybeWord = Annotated[Word | None, BeforeValidator(blank_is_none)]
 Line = Annotated[
-    Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")] | None,
+    Annotated[str, StringConstraints(max_length=256, pattern=_LINE)] | None,
     BeforeValidator(blank_is_none),
 ]
 _Region = Annotated[
-    Annotated[str, StringConstraints(strip_whitespace=True, pattern=f"^{REGION.pattern}$")] | None,
+    Annotated[str, StringConstraints(strip_whitespace=True, pattern=_REGION)] | None,
     BeforeValidator(blank_is_none),
 ]
 _StartUrl = Annotated[
-    Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=r"^https://[\x21-\x7e]+$")] | None,
+    Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=_ADDRESS)] | None,
     BeforeValidator(blank_is_none),
 ]
 
@@ -105,9 +117,17 @@ def read(model: type[AnyBody], value: Json) -> AnyBody:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0])
-        raise RelayError(ErrorCode.request_invalid, f"{field}: {first['msg']}.", param=field) from None
+        raise RelayError(ErrorCode.request_invalid, f"{field}: {_found(first)}.", param=field) from None
+
+
+def _found(finding: ErrorDetails) -> str:
+    """What pydantic found, in words of ours where its own are a pattern's."""
+    if finding["type"] == "missing":
+        return "it is missing"
+    pattern = finding.get("ctx", {}).get("pattern")
+    return _PATTERNS.get(pattern, "") or re.sub(r"^(Input|String|List|Value) ", "it ", finding["msg"])
 
 
 def new_account(body: CreateBody) -> NewAccount:

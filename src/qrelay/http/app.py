@@ -63,7 +63,7 @@ from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings
 from qrelay.http.gate import Gate
 from qrelay.http.leaving import Leaving
-from qrelay.http.management import is_management
+from qrelay.http.management import is_management, refusal
 from qrelay.http.shelf import Shelf
 from qrelay.http.traffic import Traffic
 from qrelay.keys import open_keys
@@ -297,7 +297,7 @@ class App:
             }
         )
         routes: list[BaseRoute] = [
-            *console.routes(console=settings.console),
+            *console.routes(self._doors, console=settings.console),
             *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
@@ -333,10 +333,11 @@ class App:
         """A route nobody has, in the shape the caller speaks."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         code = ErrorCode.method_not_allowed if status == 405 else ErrorCode.route_unknown
-        what = f"{request.method[:20]} {request.url.path[:200]}"
-        return models.error_response(
-            RelayError(code, f"This gateway has no route {what}."), models.family_of(request), f"req_{new_id()}"
-        )
+        path = request.url.path
+        unknown = RelayError(code, f"This gateway has no route {request.method[:20]} {path[:200]}.")
+        if is_management(path):
+            return refusal(unknown, path)
+        return models.error_response(unknown, models.family_of(request), f"req_{new_id()}")
 
 
 def build_app(settings: Settings, *, background: bool = True, folder: Path | None = None) -> App:

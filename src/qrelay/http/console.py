@@ -1,9 +1,10 @@
-"""The console's page and the files it is made of (qrelay/console), to whoever asks: nothing of anybody is in them.
+"""The console's page and the files it is made of (qrelay/console). Nothing of anybody is in them.
 
     GET /, /admin, /console, /console/{page}    one page for all of them; which part is shown is the browser's business
     GET /console/files/{digest}/{path}          its scripts, styles and pictures
 
-What the console shows comes from the management API, through the same doors as for everybody. Not those doors.
+What the console shows comes from the management API, through the same doors as for everybody. Who may see the page is
+`Doors.check_console`'s business; `GET /` answers everybody, whom it shows no page in two words for programs.
 
 The digest is of all files together, so that what a URL holds never changes, and a browser may keep it for good. Within
 the tree, files name each other by relative paths; the libraries under `vendor` go by the names in the import map.
@@ -26,6 +27,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qrelay import __version__
+from qrelay.http.doors import Doors
+from qrelay.http.management import Endpoint, told
 
 PATHS: Final = ("/admin", "/console", "/console/{page}")
 FILES: Final = "/console/files/{digest}/{path:path}"
@@ -105,19 +108,26 @@ def site() -> Site:
     return Site(files("qrelay") / "console")
 
 
-def routes(*, console: bool) -> list[Route]:
+def routes(doors: Doors, *, console: bool) -> list[Route]:
     """The page under all its names and its files; without a console, `GET /` alone, in two words for programs."""
-    root = Route("/", _root if console else _for_programs, methods=["GET", "HEAD"])
     if not console:
-        return [root]
-    pages = [Route(path, _page, methods=["GET", "HEAD"]) for path in PATHS]
-    return [root, *pages, Route(FILES, _asset, methods=["GET", "HEAD"])]
+        return [Route("/", _for_programs, methods=["GET", "HEAD"])]
 
+    async def root(request: Request) -> Response:
+        accepted = request.headers.get("accept", "*/*")
+        for_people = "text/html" in accepted or "*/*" in accepted
+        shown = doors.shows_console(request.scope)
+        return await (_page if for_people and shown else _for_programs if shown else _closed)(request)
 
-async def _root(request: Request) -> Response:
-    """For people; programs that ask for JSON, as they do when they look whether anybody is there, get two words."""
-    accepted = request.headers.get("accept", "*/*")
-    return await (_page if "text/html" in accepted or "*/*" in accepted else _for_programs)(request)
+    def behind_its_door(endpoint: Endpoint) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            doors.check_console(request.scope)
+            return await endpoint(request)
+
+        return told(answer)
+
+    paths = {"/": root} | {path: behind_its_door(_page) for path in PATHS} | {FILES: behind_its_door(_asset)}
+    return [Route(path, endpoint, methods=["GET", "HEAD"]) for path, endpoint in paths.items()]
 
 
 async def _page(request: Request) -> Response:
@@ -127,6 +137,11 @@ async def _page(request: Request) -> Response:
 
 async def _for_programs(_: Request) -> Response:
     return JSONResponse({"name": "qrelay", "version": __version__})
+
+
+async def _closed(_: Request) -> Response:
+    why = "It is for direct requests from this machine to a loopback name; QRELAY_ADMIN_SECRET opens it to others."
+    return JSONResponse({"name": "qrelay", "version": __version__, "console": why})
 
 
 async def _asset(request: Request) -> Response:

@@ -5,6 +5,8 @@
                        from no foreign page
     management routes  with an admin secret: that secret as a bearer, or a session's cookie; a client key never
                        without: the peer and the Host are loopback, no foreign Origin, no header a proxy adds
+    the console        its page and files, by which one logs in: with an admin secret everybody; without it those whom
+                       the management routes answer
     /metrics           either of these two
     the owner          whoever calls through what `for_owner` made is let in everywhere
 
@@ -131,12 +133,7 @@ class Doors:
         request = asked(scope)
         if self._admin is None:
             if not from_this_machine(scope, request):
-                raise RelayError(
-                    ErrorCode.client_forbidden,
-                    "Without an admin secret this route answers only direct requests from this machine to a loopback "
-                    "name.",
-                    remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
-                )
+                raise _not_from_here()
             return "loopback"
         if request.bearer:
             now, place = time.monotonic(), self.visitor(scope) or ""
@@ -206,6 +203,15 @@ class Doors:
             return True
         return await self.session_ends_at(scope) is not None
 
+    def check_console(self, scope: Scope) -> None:
+        """What is on its page comes through `check_management`; nobody needs the page who isn't let in there."""
+        if not self.shows_console(scope):
+            raise _not_from_here()
+
+    def shows_console(self, scope: Scope) -> bool:
+        """Whether the caller may see the console's page: with a secret everybody, for there one logs in."""
+        return self.needs_secret or from_owner(scope) or from_this_machine(scope, asked(scope))
+
     async def check_metrics(self, scope: Scope) -> None:
         """Figures are for this machine too when there is an admin secret: who scrapes them from here needs no key."""
         if not from_this_machine(scope, asked(scope)):
@@ -234,6 +240,14 @@ def _in_background(scope: Scope) -> bool:
     """Whether a page asks by itself; a stream of events connects anew by itself, and can send no header of ours."""
     return scope["method"] in _READING and (
         header(scope, BACKGROUND_HEADER.encode()) == "1" or header(scope, b"accept") == "text/event-stream"
+    )
+
+
+def _not_from_here() -> RelayError:
+    return RelayError(
+        ErrorCode.client_forbidden,
+        "Without an admin secret this route answers only direct requests from this machine to a loopback name.",
+        remedy="Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.",
     )
 
 

@@ -6,8 +6,8 @@
     /docs, /openapi.json         the API, described  as /v2
 
 Everything under these names is managing, whether there is a route or not, but for what is named in `_PROBES`. The
-console's page and its files are open to everybody (`console`): what they show comes from here. So is logging in, where
-there is an admin secret.
+console's page and its files have a door of their own (`Doors.check_console`): what they show comes from here. Logging
+in is open to everybody where there is an admin secret.
 """
 
 import math

@@ -62,7 +62,7 @@ def routes(gateway: Gateway, doors: Doors, new_id: Callable[[], str]) -> list[Ro
 
     return [
         Route(f"{prefix}/models{suffix}", endpoint, methods=["GET"])
-        for prefix in ("/v1", "")
+        for prefix in ("/v1", "", "/v1/v1")
         for suffix, endpoint in (("", list_models), ("/{id:path}", get_model))
     ]
 

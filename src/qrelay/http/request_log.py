@@ -55,6 +55,13 @@ class Names:
     def key(self, key_id: str | None) -> str | None:
         return None if key_id is None else self._key_name(key_id)
 
+    def account_id(self, said: str | None) -> str | None:
+        """The account that goes by this id or name."""
+        accounts = self._store.accounts()
+        if said is None or any(account.id == said for account in accounts):
+            return said
+        return next((account.id for account in accounts if account.name == said), said)
+
 
 def routes(journal: Journal, names: Names, leaving: Leaving, doors: Doors) -> list[Route]:
     log = _RequestLog(journal, names, leaving, doors)
@@ -77,7 +84,8 @@ class _RequestLog:
         limit = queries.number(request, "limit", 100, _MOST)
         wanted = Wanted(
             before=queries.position(request.query_params.get("before"), "before"),
-            **{name: queries.text(request, name) for name in ("account", "key", "model", "status", "dialect")},
+            account=self._names.account_id(queries.text(request, "account")),
+            **{name: queries.text(request, name) for name in ("key", "model", "status", "dialect")},
             since=queries.moment(request, "since"),
         )
         await self._journal.flush()

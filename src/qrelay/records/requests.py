@@ -18,12 +18,13 @@ _INSERT: Final = {
     for engine, mark in _MARKS.items()
 }
 _SAMPLE: Final = 1000
+_STATUS_DIGITS: Final = 3
 COLUMNS: Final = tuple(requests.c.keys())
 """What a row that is read holds."""
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """Which rows. `status` is `ok`, `error` or an outcome; `since` is in seconds since the epoch."""
+    """Which rows. `status` is `ok`, `error`, an outcome or an HTTP status; `since` is in seconds since the epoch."""
 
     before: int | None = None
     account: str | None = None
@@ -49,6 +50,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
                 pass
             case "error":
                 conditions.append(columns.outcome.not_in(GOOD))
+            case number if number.isascii() and number.isdigit() and len(number) == _STATUS_DIGITS:
+                conditions.append(columns.status == int(number))
             case _:
                 conditions.append(columns.outcome == self.status)
         return statement.where(*(condition for condition in conditions if condition is not None))

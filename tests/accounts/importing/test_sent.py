@@ -30,6 +30,15 @@ def test_each_by_its_bytes(tmp_path: Path) -> None:
     assert reading.skipped == ["Entry 2 of rows.jsonl has no refresh token."]
 
 
+def test_a_damaged_credential_is_no_account() -> None:
+    good = {"clientId": "c", "clientSecret": "s", "refreshToken": "r"}
+    damaged = [good | {name: "cut\nhere"} for name in good] + [{"apiKey": "ksk_é"}, good | {"accessToken": "a b"}]
+    reading = sent.read(json.dumps([*damaged, good]).encode(), "rows.json")
+    assert [account.refresh_token for account in reading.accounts] == ["r"]
+    assert len(reading.skipped) == len(damaged)
+    assert "spaces or line breaks" in reading.skipped[0]
+
+
 def endless(path: Path) -> bytes:
     """A database whose table of accounts never ends."""
     with closing(sqlite3.connect(path)) as connection:

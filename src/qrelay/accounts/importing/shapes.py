@@ -5,6 +5,7 @@ endpoint, no client). PROTOCOL.md §6 and §7 have the kinds and the fields.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -28,6 +29,7 @@ _KINDS: Final[Mapping[str, LoginKind]] = {
     "externalidp": "external_idp",
     "apikey": "api_key",
 }
+_WORD: Final = re.compile(r"[\x21-\x7e]+")
 _MILLISECONDS: Final = 1e11  # a number above is no date in seconds
 
 
@@ -50,6 +52,11 @@ def read_account(row: object, *, label: str | None = None) -> NewAccount | str:
     profile_arn = text(fields, "profileArn", "profile_arn")
     if api_key is None and said == "api_key":
         api_key = access_token or refresh_token
+    client_id = text(fields, "clientId", "client_id")
+    client_secret = text(fields, "clientSecret", "client_secret")
+    credentials = (api_key, refresh_token, access_token, client_id, client_secret)
+    if not all(_WORD.fullmatch(credential) for credential in credentials if credential):
+        return "has a credential with spaces or line breaks in it: it is cut or damaged"
     if api_key is not None:
         return NewAccount(
             kind="api_key",
@@ -61,8 +68,6 @@ def read_account(row: object, *, label: str | None = None) -> NewAccount | str:
         )
     if refresh_token is None:
         return "has no refresh token"
-    client_id = text(fields, "clientId", "client_id")
-    client_secret = text(fields, "clientSecret", "client_secret")
     endpoint = text(fields, "tokenEndpoint", "token_endpoint")
     if said is None and endpoint is not None:
         said = "external_idp"

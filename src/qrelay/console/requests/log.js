@@ -60,12 +60,17 @@ export const FILTERS = ["status", "dialect", "model", "account", "key"];
 
 /** Whether a row that came live is one the filters let through; the history is filtered by the server. */
 export function matches(row, filters) {
-  const fits = { dialect: row.dialect, model: row.model, account: row.account_id, key: row.key_id };
+  const fits = {
+    dialect: [row.dialect],
+    model: [row.model, row.model_asked],
+    account: [row.account_id, row.account],
+    key: [row.key_id],
+  };
   return FILTERS.every((name) => {
     const wanted = filters[name];
     if (!wanted) return true;
-    if (name !== "status") return fits[name] === wanted;
+    if (name !== "status") return fits[name].includes(wanted);
     if (wanted === "ok") return row.outcome === "ok";
-    return wanted === "error" ? row.outcome !== "ok" : row.outcome === wanted;
+    return wanted === "error" ? !["ok", "client_left"].includes(row.outcome) : [row.outcome, String(row.status)].includes(wanted);
   });
 }
