@@ -1,16 +1,23 @@
 """`qrelay` as people run it: a process of its own, in an empty folder, with an environment of its own."""
 
+import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from tempfile import NamedTemporaryFile
+from typing import Any, NamedTuple
 
 DEADLINE = 30
 """Seconds after which something hangs. Nothing is measured by it."""
+
+
+_KEPT = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG") if name in os.environ}
 
 
 class Done(NamedTuple):
@@ -19,17 +26,54 @@ class Done(NamedTuple):
     err: str
 
 
+class _Warm:
+    """The process that `warm.py` is. It ends when this one does: nothing more can come then."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.warm"],
+            cwd=Path(__file__).parents[2],
+            env=_KEPT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, **asked: Any) -> int:
+        """The exit code."""
+        process = self._process
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.flush()
+        answers, _, _ = select.select([process.stdout], [], [], DEADLINE)
+        if not answers:
+            os.killpg(process.pid, signal.SIGKILL)
+            _warm.cache_clear()
+            raise TimeoutError(f"qrelay {' '.join(asked['words'])} goes on and on")
+        return int(process.stdout.readline())
+
+
+_warm = cache(_Warm)
+
+
 class Command:
     """How to call `qrelay` in `folder`, with these variables and a state of its own."""
 
     def __init__(self, folder: Path, variables: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.home = folder / "state"
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "SYSTEMROOT", "LANG") if name in os.environ}
-        self.environ = {**kept, "HOME": str(folder), "QRELAY_HOME": str(self.home), **(variables or {})}
+        self.environ = {**_KEPT, "HOME": str(folder), "QRELAY_HOME": str(self.home), **(variables or {})}
 
     def __call__(self, *words: str) -> Done:
-        """Run it to its end."""
+        """Run it to its end, in a process that has loaded already what it loads."""
+        with NamedTemporaryFile() as out, NamedTemporaryFile() as err:
+            code = _warm().run(words=words, folder=str(self.folder), environ=self.environ, out=out.name, err=err.name)
+            return Done(code, out.read().decode(), err.read().decode())
+
+    def from_nothing(self, *words: str) -> Done:
+        """Run it to its end as a shell does."""
         done = subprocess.run(
             [sys.executable, "-m", "qrelay", *words],
             cwd=self.folder,

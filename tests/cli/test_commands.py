@@ -11,20 +11,20 @@ Commands = Callable[..., Command]
 
 def test_wrong_usage_is_2(command: Commands) -> None:
     for words in (["nonsense"], ["serve", "--port", "x"], ["serve", "--port", "70000"], []):
-        done = command()(*words)
+        done = command().from_nothing(*words)
         assert (done.code, done.out) == (2, ""), words
         assert "Usage: qrelay" in done.err
         assert "Traceback" not in done.err
 
 
 def test_version(command: Commands) -> None:
-    assert command()("--version").out.startswith("qrelay 0.")
+    assert command().from_nothing("--version").out.startswith("qrelay 0.")
 
 
 def test_settings_and_their_sources(command: Commands) -> None:
     qrelay = command(PORT="8123", OPENAI_KEYS="canary-key")
     (qrelay.folder / ".env").write_text("QRELAY_ADMIN_SECRET=canary-admin\n")
-    done = qrelay("settings")
+    done = qrelay.from_nothing("settings")
     rows = {row[0]: row[1:] for line in done.out.splitlines() if (row := line.split(maxsplit=2))}
     assert done.code == 0
     assert rows["QRELAY_PORT"] == ["8123", "PORT"]
@@ -36,19 +36,42 @@ def test_settings_and_their_sources(command: Commands) -> None:
 
 @pytest.mark.parametrize("words", [["settings"], ["serve"], ["demo"]])
 def test_a_wrong_setting_is_78(command: Commands, words: list[str]) -> None:
-    done = command(PORT="many")(*words)
+    done = command(PORT="many").from_nothing(*words)
     assert (done.code, done.out) == (78, "")
     assert done.err.startswith("qrelay: PORT can't be used: ")
     assert "Traceback" not in done.err
 
 
 def test_no_health_without_a_server(command: Commands) -> None:
-    done = command(QRELAY_PORT="1")("health")
+    done = command(QRELAY_PORT="1").from_nothing("health")
     assert done.code == 1
     assert done.err == "qrelay: Nothing answers on http://127.0.0.1:1.\n  Start it with: qrelay serve\n"
 
 
 def test_health_wants_an_address(command: Commands) -> None:
-    done = command()("health", "--url", "canary")
+    done = command().from_nothing("health", "--url", "canary")
     assert done.code == 1
     assert "not an address" in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["accounts", "list"],
+        ["db", "status"],
+        ["doctor"],
+        ["export", "json", "--plaintext"],
+        ["import", "json", "nowhere"],
+        ["keys", "create", "me", "--expires", "never"],
+        ["models"],
+        ["requests"],
+        ["usage", "--by", "key"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_from_nothing_is_as_one_of_a_warm_process(command: Commands, words: list[str]) -> None:
+    """What the other tests run may lack nothing that loading it here has loaded by the way."""
+    qrelay = command(QRELAY_PORT="1", AMAZONQ_API_ENDPOINT="http://127.0.0.1:1")
+    first = qrelay.from_nothing(*words)
+    assert qrelay(*words) == first
+    assert "Traceback" not in first.err

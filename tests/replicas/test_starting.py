@@ -118,7 +118,7 @@ def test_the_driver_is_named_when_it_is_missing(replica: Replicas, tmp_path: Pat
     (tmp_path / "psycopg").mkdir()
     (tmp_path / "psycopg" / "__init__.py").write_text("raise ModuleNotFoundError('no psycopg')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = replica(PYTHONPATH=path)("serve", "--port", "0")
+    done = replica(PYTHONPATH=path).from_nothing("serve", "--port", "0")
     assert done.code == 1
     assert done.err == (
         "qrelay: PostgreSQL needs the driver psycopg, which isn't installed.\n"
