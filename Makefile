@@ -7,11 +7,10 @@ PIP = $$($(BIN)/python -c 'import pip' 2>/dev/null && echo $(BIN)/python -m pip 
 	echo $(PYTHON) -m pip --python $(BIN)/python) --disable-pip-version-check -qq
 INSTALL = $(PIP) install --no-input --require-hashes
 
-# Each part is told, and the last word is pytest's: what failed before it still fails the whole.
-CHECK = status=0; \
-	$(BIN)/ruff check --quiet . || status=1; \
-	$(BIN)/ruff format --check --quiet . || status=1; \
-	$(BIN)/basedpyright || status=1
+# Each part is told, and what failed fails the whole. Types are checked beside the tests, which often wait, and told in
+# one piece amid their dots; the last word is pytest's.
+STYLE = status=0; $(BIN)/ruff check --quiet . || status=1; $(BIN)/ruff format --check --quiet . || status=1
+TYPES = ( said=$$($(BIN)/basedpyright 2>&1); failed=$$?; printf '\n%s\n' "$$said"; exit $$failed )
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint bench clients image screenshots types docs lock clean
@@ -24,11 +23,13 @@ setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the re
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
 
-test: .venv/.dev .venv/.browser ## Check style, types and imports, and run every test.
-	@$(CHECK); $(BIN)/pytest -n 4 --inline-snapshot=disable || status=1; exit $$status
+test: .venv/.dev .venv/.browser .venv/.nginx ## Check style, types and imports, and run every test.
+	@$(STYLE); $(TYPES) & types=$$!; \
+	$(BIN)/pytest -n 4 --dist worksteal --inline-snapshot=disable || status=1; \
+	wait $$types || status=1; exit $$status
 
 lint: .venv/.dev ## Check style and types only.
-	@$(CHECK); exit $$status
+	@$(STYLE); $(TYPES) || status=1; exit $$status
 
 bench: .venv/.dev ## Measure CPU per request and per event, beside a pass-through of the same bytes.
 	@$(BIN)/python bench/run.py
@@ -87,6 +88,17 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	--no-install-recommends chromium fontconfig fonts-noto-cjk; } >/dev/null 2>&1 || true; }
 	@command -v chromium >/dev/null && touch $@ || \
 	echo "SKIP the console in a browser: there is no chromium (Debian: chromium, fonts-noto-cjk)"
+
+# nginx for the tests of deploy/nginx.conf: unpacked, as Debian's package would start a server on port 80. Which package
+# has the program depends on the version; what it needs (OpenSSL, PCRE, zlib) nearly every machine has.
+.venv/.nginx: | .venv/.python
+	@PATH="$$PATH:/usr/sbin" command -v nginx >/dev/null || { \
+	echo "Fetching nginx for its tests ..."; root=; test "$$(id -u)" = 0 || root='sudo -n'; mkdir -p .venv/nginx; \
+	cd .venv/nginx && unpacked() { for name in nginx nginx-light nginx-core; do \
+	apt-get -qq download $$name && dpkg -x $${name}_*.deb . && ./usr/sbin/nginx -v && return; done; return 1; }; \
+	{ unpacked || { $$root apt-get -qq update && unpacked; }; } >/dev/null 2>&1 || true; }
+	@PATH="$$PATH:/usr/sbin:.venv/nginx/usr/sbin"; nginx -v 2>/dev/null && touch $@ || \
+	echo "SKIP deploy/nginx.conf in nginx: there is none (Debian: nginx-light)"
 
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Installing what its tests need ..."

@@ -1,6 +1,7 @@
 """deploy/nginx.conf in a real nginx, in front of a real gateway: what passes, when, and what doesn't."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator
@@ -17,10 +18,14 @@ from pydantic import SecretStr
 from qrelay.simulator.scenario import Scenario, Silence, Tail, text
 from tests.deploy.dockerfile import read
 from tests.gateway.conftest import Bench, bench
+from tests.house.repository import ROOT
+
+_PLACES = [os.environ.get("PATH", os.defpath), "/usr/sbin", str(ROOT / ".venv/nginx/usr/sbin")]  # `make` put it there
+NGINX = shutil.which("nginx", path=os.pathsep.join(_PLACES)) or ""
 
 pytestmark = [
     pytest.mark.anyio,
-    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed (Debian: nginx-light)"),
+    pytest.mark.skipif(not NGINX, reason="nginx is not installed (Debian: nginx-light)"),
 ]
 
 SITE = read("deploy/nginx.conf")
@@ -90,7 +95,7 @@ async def nginx_before(gateway: str, site: str = SITE) -> AsyncGenerator[httpx.A
             f"daemon off; master_process off; pid {folder}/pid; error_log stderr crit; events {{}}\n"
             f"http {{ access_log off;\n{folders}include {folder}/site.conf; }}\n"
         )
-        command = ["nginx", "-p", name, "-c", folder / "nginx.conf", "-e", "stderr"]
+        command = [NGINX, "-p", name, "-c", folder / "nginx.conf", "-e", "stderr"]
         process = await anyio.open_process(command, stdout=None, stderr=None)
         try:
             while not (folder / "socket").exists():
