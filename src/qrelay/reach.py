@@ -64,6 +64,7 @@ class Reach:
         self._store = store
         self._rounds: dict[str, _Round] = {}
         self._listed: dict[str, float] = {}
+        store.when_gone.append(self._forget)
 
     def endpoint(self, credential: Credential) -> Endpoint:
         """Where an account's calls go now: what worked, else the first that has not failed in this round."""
@@ -72,6 +73,10 @@ class Reach:
         if round_ is None:
             return places[0]
         return next((place for place in places if place.name not in round_.tried), places[0])
+
+    def _forget(self, account_id: str) -> None:
+        self._rounds.pop(account_id, None)
+        self._listed.pop(account_id, None)
 
     def search(self, lease: Lease) -> "Search":
         """One account's tries for one request."""

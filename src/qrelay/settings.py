@@ -340,7 +340,7 @@ class Settings(BaseSettings):
     request_log_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
     """How many requests the request log keeps, the newest; 0 keeps none. No prompt and no answer is ever in it."""
     usage_days: Annotated[int, Field(ge=1, le=3650)] = 400
-    """For how many days the figures of usage are kept."""
+    """For how many days the figures of usage are kept, and keys that were revoked or have expired."""
     response_days: Annotated[int, Field(ge=0, le=365)] = 30
     """For how many days responses are kept in the database, sealed, for `previous_response_id` and
     `GET /v1/responses/{id}`, unless a request says `store: false`; 0 keeps them in memory only."""

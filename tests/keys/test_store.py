@@ -150,3 +150,47 @@ async def test_known_keys_serve_while_the_database_is_away(process: Process) -> 
         await keys.flush()
         assert (await keys.listed())[0].last_used_at is not None
         await keys.close()
+
+
+async def test_a_key_that_ended_is_forgotten_with_its_figures(process: Process, clock: Clock) -> None:
+    day = 86_400
+    async with process() as database:
+        keys = await open_keys(database, days=30)
+        used, secret = await keys.create("revoked", None)
+        _, expiring = await keys.create("expired", clock() + day)
+        await keys.revoke(used.id)
+        clock.ahead = 29 * day
+        await keys.prune()
+        assert "revoked" in refusal(keys, secret)
+        assert "expired" in refusal(keys, expiring)
+        clock.ahead = 32 * day
+        await keys.prune()
+        assert "does not know" in refusal(keys, secret)
+        assert keys.name_of(used.id) is None
+        assert "expired" in refusal(keys, expiring)
+        assert keys.needed, "there is no other key to keep the doors shut"
+        other, _ = await keys.create("other", None)
+        await keys.prune()
+        assert "does not know" in refusal(keys, expiring)
+        assert [row.id for row in await keys.listed()] == [other.id]
+        await keys.close()
+        async with database.reading() as connection:
+            assert (await connection.execute(select(table.c.id))).scalars().all() == [other.id]
+
+
+async def test_what_one_forgets_the_others_forget(process: Process, clock: Clock) -> None:
+    async with process() as database:
+        one, other = await open_keys(database, days=1), await open_keys(database, days=1)
+        made, secret = await one.create("", None)
+        await one.revoke(made.id)
+        await other._look()  # pyright: ignore[reportPrivateUsage] -- what the watch does
+        assert "revoked" in refusal(other, secret)
+        clock.ahead = 2 * 86_400
+        await one.prune()
+        kept, _ = await one.create("", None)
+        await one.revoke(kept.id)  # as many as before, and as many revoked
+        await other._look()  # pyright: ignore[reportPrivateUsage]
+        assert other.name_of(kept.id) == ""
+        assert "does not know" in refusal(other, secret)
+        await one.close()
+        await other.close()

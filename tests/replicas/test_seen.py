@@ -28,13 +28,14 @@ THROTTLED = RelayError(ErrorCode.account_throttled, "Too many requests.", retry_
 
 
 class Process(NamedTuple):
-    """What of a replica is shared; `forgotten` are the responses that it was told to forget."""
+    """What of a replica is shared; `forgotten` are the responses that it was told to forget, `gone` the accounts."""
 
     database: Database
     store: AccountStore
     keys: Keys
     responses: KeptResponses
     forgotten: list[str]
+    gone: list[str]
 
 
 class Change(NamedTuple):
@@ -51,8 +52,10 @@ async def process(url: str, folder: Path) -> AsyncGenerator[Process]:
     responses = KeptResponses(database, days=1, forget=lambda _, id_: forgotten.append(id_))
     store, keys = await open_store(database, spill_folder=folder), await open_keys(database)
     await responses.start()
+    gone: list[str] = []
+    store.when_gone.append(gone.append)
     try:
-        yield Process(database, store, keys, responses, forgotten)
+        yield Process(database, store, keys, responses, forgotten, gone)
     finally:
         await responses.close()
         await keys.close()
@@ -110,7 +113,7 @@ async def changes(one: Process, other: Process) -> AsyncGenerator[list[Change]]:
         Change(
             one.store.patch(third, AccountChanges(refresh_token="new")), lambda: other.store.get(third).generation > 0
         ),
-        Change(one.store.delete(second), lambda: other.store.find(second) is None),
+        Change(one.store.delete(second), lambda: other.store.find(second) is None and other.gone == [second]),
         Change(one.keys.revoke(key.id), lambda: other.keys.count == 1),
         Change(one.responses.delete("", "resp_1", known=True), lambda: other.forgotten == ["resp_1"]),
     ]

@@ -48,6 +48,9 @@ async def test_each_account_has_its_own() -> None:
         catalog = Catalog(upstream)
         assert [model.id for model in await catalog.models(ME, Endpoint(service.url))] == ["mine"]
         assert [model.id for model in await catalog.models(YOU, Endpoint(service.url))] == ["yours"]
+        catalog.forget("me")
+        assert [model.id for model in await catalog.models(ME, Endpoint(service.url))] == ["mine"]
+    assert len(service.requests) == 3
 
 
 async def test_pages_without_end() -> None:

@@ -5,7 +5,7 @@ database can't do what is asked.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -38,6 +38,8 @@ class Ledger:
         self._revisions: dict[str, int] = {}
         self._tallies: dict[str, Tally] = {}
         self._movements: dict[str, asyncio.Event] = {}
+        self.when_gone: list[Callable[[str], None]] = []
+        """Told of each account that isn't here any more, by its id: whoever remembers something of it forgets it."""
         self.changes = 0
         """Counts what changes who there is and who may serve; not what is only counted, and no tokens."""
 
@@ -145,9 +147,13 @@ class Ledger:
 
     def drop(self, account_id: str) -> None:
         """Forget an account that isn't in the table any more, or whose picture is wrong."""
-        self._live.pop(account_id, None)
+        known = self._live.pop(account_id, None)
         self._revisions.pop(account_id, None)
         self._moved_on(account_id)
+        if known is not None:
+            self._tallies.pop(account_id, None)
+            for forget in self.when_gone:
+                forget(account_id)
 
     def count(self, account_id: str, tally: Tally) -> None:
         """Count in memory; `flush` stores it."""

@@ -65,6 +65,7 @@ class Refresher:
         self._previous_tokens = previous_tokens
         self._flights: dict[str, asyncio.Task[Account]] = {}
         self._setbacks = Setbacks()
+        store.when_gone.append(self._setbacks.forget)
         self.outcomes: Counter[str] = Counter()
         """Refreshes so far, by outcome: `ok`, or the code of what failed."""
 

@@ -54,6 +54,10 @@ class Setbacks:
         """A refresh went well."""
         self._setbacks.pop(account_id, None)
 
+    def forget(self, account_id: str) -> None:
+        """The account is gone."""
+        self._setbacks.pop(account_id, None)
+
     def holds(self, account_id: str) -> bool:
         """Whether it is too soon to ask without need."""
         setback = self._setbacks.get(account_id)

@@ -46,6 +46,7 @@ class AccountStore:
         self.quota_notes = QuotaNotes(ledger)
         self.clock = ledger.database.clock
         """Seconds since the epoch, as everything here goes by."""
+        self.when_gone = ledger.when_gone
         self._ledger = ledger
         self._clock = ledger.database.clock
         self._flusher: asyncio.Task[None] | None = None

@@ -161,7 +161,9 @@ class App:
                 database, spill_folder=settings.home / "spill", lease_seconds=settings.refresh_lease_seconds
             )
             stack.push_async_callback(store.close)
-            client_keys = await open_keys(database, (key.get_secret_value() for key in settings.api_keys))
+            client_keys = await open_keys(
+                database, (key.get_secret_value() for key in settings.api_keys), days=settings.usage_days
+            )
             stack.push_async_callback(client_keys.close)
             admin_secret = settings.admin_secret.get_secret_value() if settings.admin_secret else None
             console_sessions = Sessions(database, admin_secret) if admin_secret else None
@@ -217,6 +219,7 @@ class App:
             client = UpstreamClient(calls, timeouts, USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
+            store.when_gone.append(catalog.forget)
             table = endpoint_table(settings)
             reach = Reach(table, client, store)
             manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))

@@ -4,7 +4,9 @@
     create, revoke, listed                written first, then seen here at once, on other replicas within a second
 
 What is stored is HMAC-SHA-256 under the installation's pepper, and the last four characters. A row stays when its key
-is revoked: it says who used what, and tells the holder why. While the database is away, keys that are known serve on.
+is revoked: it says who used what, and tells the holder why. It goes when the figures of its use have gone; but while
+there is no other key, one that has expired stays: it keeps the doors shut. While the database is away, keys that are
+known serve on.
 """
 
 import asyncio
@@ -17,7 +19,7 @@ from typing import Any, Final
 import structlog
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import Row, exists, func, insert, inspect, or_, select, update
+from sqlalchemy import Row, and_, delete, exists, func, insert, inspect, or_, select, update
 
 from qrelay.database import READING, Database, connect, told
 from qrelay.database.schema import keys
@@ -28,8 +30,14 @@ from qrelay.tasks import stopped
 log = structlog.get_logger()
 
 _FLUSH_SECONDS: Final = 10.0
+_DAY: Final = 86_400.0
 _SETTINGS: Final = "settings_"
 SETTINGS_NAME: Final = "a key of QRELAY_API_KEYS"
+
+_MARK: Final = select(
+    func.count(), func.count(keys.c.revoked_at), func.max(keys.c.created_at), func.max(keys.c.revoked_at)
+).select_from(keys)
+"""Changes with every key that is made, revoked or forgotten."""
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -48,8 +56,10 @@ class Key(Struct, frozen=True, kw_only=True):
 class Keys:
     """Made by `open_keys`; `close` it. `given` are the keys of the settings."""
 
-    def __init__(self, database: Database, given: Iterable[str] = ()) -> None:
+    def __init__(self, database: Database, given: Iterable[str] = (), *, days: int = 400) -> None:
         self._database = database
+        self._seconds = days * _DAY
+        self._pruned_at = 0.0
         self._clock = database.clock
         self._pepper = database.pepper.encode()
         self._given = {digest: _SETTINGS + digest[:12] for digest in map(self._digest, given)}
@@ -58,7 +68,7 @@ class Keys:
         self._used: dict[str, float] = {}
         self._flusher: asyncio.Task[None] | None = None
         self._live: set[str] = set()
-        self._mark: tuple[int, int] = (0, 0)
+        self._mark: tuple[object, ...] = ()
 
     async def start(self) -> None:
         """Read them, and begin to note their use: for `open_keys`."""
@@ -179,6 +189,19 @@ class Keys:
         for row in rows:
             self._put(row)
 
+    async def prune(self) -> None:
+        """Forget keys that ended so many days ago. Raises RelayError(store_failed)."""
+        self._pruned_at = self._clock()
+        before = self._pruned_at - self._seconds
+        other = keys.alias()
+        usable = or_(other.c.expires_at.is_(None), other.c.expires_at >= before)
+        shut = exists(select(other.c.id).where(other.c.revoked_at.is_(None), usable))
+        over = or_(keys.c.revoked_at < before, and_(keys.c.revoked_at.is_(None), keys.c.expires_at < before, shut))
+        async with self._database.writing() as connection:
+            gone = (await connection.execute(delete(keys).where(over).returning(keys.c.digest))).scalars().all()
+        for digest in gone:
+            self._drop(digest)
+
     def now(self) -> float:
         """By the clock that keys expire by."""
         return self._clock()
@@ -188,20 +211,28 @@ class Keys:
         return key.revoked_at is None and (key.expires_at is None or key.expires_at > self._clock())
 
     async def _load(self) -> None:
+        known = set(self._known)  # what is made while this reads isn't gone
         async with self._database.reading() as connection:
+            mark = (await connection.execute(_MARK)).one()
             rows: Sequence[Row[Any]] = (await connection.execute(select(keys))).all()
         for row in rows:
             self._put(row)
-        self._mark = len(rows), sum(row.revoked_at is not None for row in rows)
+        for digest in known - {row.digest for row in rows}:
+            self._drop(digest)
+        self._mark = tuple(mark)
 
     async def _look(self) -> None:
-        """Take over what other processes have made and revoked: rows are never deleted, so counts tell."""
+        """Take over what other processes have made, revoked and forgotten."""
         async with self._database.reading() as connection:
-            found = (
-                await connection.execute(select(func.count(), func.count(keys.c.revoked_at)).select_from(keys))
-            ).one()
-        if (found[0], found[1]) != self._mark:
+            mark = (await connection.execute(_MARK)).one()
+        if tuple(mark) != self._mark:
             await self._load()
+
+    def _drop(self, digest: str) -> None:
+        key = self._known.pop(digest, None)
+        if key is not None:
+            self._by_id.pop(key.id, None)
+            self._live.discard(key.id)
 
     def _put(self, row: Row[Any]) -> Key:
         """A row into memory; one that was read before its key was revoked doesn't bring it back."""
@@ -222,6 +253,8 @@ class Keys:
             await asyncio.sleep(_FLUSH_SECONDS)
             try:
                 await self.flush()
+                if self._clock() >= self._pruned_at + _DAY:
+                    await self.prune()
                 failing = False
             except RelayError as error:
                 if not failing:
@@ -232,12 +265,12 @@ class Keys:
         return hmac.digest(self._pepper, b"client key|" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
-async def open_keys(database: Database, given: Iterable[str] = ()) -> Keys:
+async def open_keys(database: Database, given: Iterable[str] = (), *, days: int = 400) -> Keys:
     """The keys of a database, read, and those of the settings; close them before the database.
 
-    Raises RelayError(store_failed).
+    `days`: how long one that has ended is remembered. Raises RelayError(store_failed).
     """
-    held = Keys(database, given)
+    held = Keys(database, given, days=days)
     await held.start()
     return held
 

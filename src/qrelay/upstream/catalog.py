@@ -85,6 +85,10 @@ class Catalog:
         self._known[credential.account_id] = _Known(listed, asyncio.get_running_loop().time() + keep)
         return listed
 
+    def forget(self, account_id: str) -> None:
+        """The account is gone."""
+        self._known.pop(account_id, None)
+
     async def close(self) -> None:
         """Stop asking."""
         tasks = list(self._asking.values())
