@@ -104,6 +104,8 @@ async def test_a_log_in_by_keyboard_through_the_services_page(desk: Desk) -> Non
     await expect(picture).to_have_js_property("complete", True)
     assert await picture.evaluate("image => image.naturalWidth") > 50
     assert await violations(page) == []
+    # The code lives for ten minutes, and the gateway waits for five: those count.
+    await expect(dialog.get_by_role("status").locator("time")).to_have_text(re.compile("[45] min"))
     address = await link.get_attribute("href")
     assert address is not None
     assert address.startswith(desk.relay.sim.url)
@@ -297,8 +299,24 @@ async def test_an_empty_gateway_teaches(browser: Browser, tmp_path: Path) -> Non
     async with bench(tmp_path / "home", **none) as relay, opened(browser, relay) as desk:
         await desk.open("/console/accounts")
         await expect(desk.page.locator("h1")).to_have_text("No account yet")
-        await desk.page.locator(".empty").get_by_role("link", name="Add an account").click()
+        await desk.page.get_by_role("button", name="Add an account").click()
         await expect(desk.page.get_by_role("dialog", name="Add an account")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [("accounts", "Add an account"), ("keys", "Make a key"), ("playground", "Send"), ("requests", "Pause")],
+)
+async def test_no_two_buttons_of_a_page_have_one_name(browser: Browser, tmp_path: Path, path: str, there: str) -> None:
+    """Who goes by names, with a voice or a script, must not be asked which of them is meant."""
+    none: dict[str, Any] = {"amazonq_refresh_token": None, "amazonq_client_id": None, "amazonq_client_secret": None}
+    async with bench(tmp_path / "home", **none) as relay, opened(browser, relay) as desk:
+        await desk.open(f"/console/{path}")
+        await expect(desk.page.get_by_role("button", name=there)).to_be_visible()
+        buttons = await desk.page.get_by_role("button").all()
+        names = [await button.get_attribute("aria-label") or await button.inner_text() for button in buttons]
+        assert len(names) == len(set(names))
+        assert all(names)
 
 
 async def test_what_the_gateway_does_not_answer_is_told(desk: Desk) -> None:

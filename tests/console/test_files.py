@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from qrelay.errors import CATALOGUE, ErrorCode
 from qrelay.http.audited import action
@@ -172,11 +173,16 @@ async def test_files_can_be_kept_and_pages_cannot(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_page_is_open_and_what_it_shows_is_not(tmp_path: Path) -> None:
-    async with bench(tmp_path / "home") as relay:
-        strange: dict[str, str] = {"host": "gateway.example"}
-        assert (await relay.http.get("/console/accounts", headers=strange)).status_code == 200
-        assert (await relay.http.get("/v2/accounts", headers=strange)).status_code == 403
+async def test_the_page_is_open_where_one_logs_in_on_it(tmp_path: Path) -> None:
+    strange: dict[str, str] = {"host": "gateway.example"}
+    paths = ("/console/accounts", f"{site().root}/app.js")
+    async with bench(tmp_path / "home", admin_secret=SecretStr("s" * 40)) as relay:
+        for path in paths:
+            assert (await relay.http.get(path, headers=strange)).status_code == 200
+        assert (await relay.http.get("/v2/accounts", headers=strange)).status_code == 401
+    async with bench(tmp_path / "other") as relay:
+        for path in (*paths, "/v2/accounts"):
+            assert (await relay.http.get(path, headers=strange)).status_code == 403
 
 
 @pytest.mark.anyio

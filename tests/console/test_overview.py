@@ -100,7 +100,10 @@ async def test_the_last_requests_lead_to_theirs(desk: Desk) -> None:
     await desk.relay.messages("Hello")
     await desk.open()
     await desk.page.locator(".log tbody .open").first.click()
-    await expect(desk.page.get_by_role("dialog")).to_contain_text("Where the time went")
+    drawer = desk.page.get_by_role("dialog")
+    await expect(drawer).to_contain_text("Where the time went")
+    for step in ("Waited for an account", "Refreshed its token", "Connected", "Waited for the first event", "Whole"):
+        await expect(drawer.locator(".timeline")).to_contain_text(step)
 
 
 async def test_a_console_that_is_locked_is_opened_by_the_secret(browser: Browser, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: st
             await expect(page.locator("dialog[open] h2")).to_be_visible()
             assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0, dialog
         await desk.open("/console/keys")
-        await page.locator(".page-head .primary").click()
+        await page.locator("main .primary").click()
         await page.keyboard.press("Enter")
         await expect(page.locator("dialog pre")).to_be_visible()
         assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0

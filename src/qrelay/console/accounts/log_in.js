@@ -86,7 +86,8 @@ function Wish({ account, changed, onClose, begun }) {
 function Waiting({ started, changed, onClose, restart }) {
   const { authId, userCode, verificationUriComplete: link, interval } = started;
   const [standing, setStanding] = useState(/** @type {any} */ ({ status: "pending" }));
-  const [until] = useState(() => new Date(Date.now() + started.expiresIn * 1000).toISOString());
+  // The code may live longer than the gateway waits for it: what it says first is what counts.
+  const [until, setUntil] = useState(/** @type {string | null} */ (null));
   useEffect(() => {
     let timer = 0;
     const ending = new AbortController();
@@ -94,6 +95,7 @@ function Waiting({ started, changed, onClose, restart }) {
       try {
         const now = await call(`/v2/auth/status/${authId}`, { signal: ending.signal });
         setStanding(now);
+        setUntil((before) => before ?? new Date(Date.now() + now.remaining * 1000).toISOString());
         if (now.status === "completed") await changed();
         if (now.status !== "pending") return;
       } catch (error) {
@@ -102,7 +104,7 @@ function Waiting({ started, changed, onClose, restart }) {
       }
       timer = window.setTimeout(ask, Math.min(5, Math.max(1, interval)) * 1000);
     };
-    timer = window.setTimeout(ask, 1000);
+    void ask();
     return () => {
       ending.abort();
       clearTimeout(timer);
@@ -136,7 +138,7 @@ function Waiting({ started, changed, onClose, restart }) {
         <div><${Copy} text=${link} label=${t("accounts.login.copy")} /></div>
       </div>
     </div>
-    <p class="meta" role="status">${t("accounts.login.waiting")} <${Countdown} until=${until} /></p>
+    <p class="meta" role="status">${t("accounts.login.waiting")} ${until && html`<${Countdown} until=${until} />`}</p>
     <p class="meta">${t("accounts.login.leave")}</p>
   `;
 }

@@ -10,7 +10,7 @@ import { kindOf, State, Token } from "../accounts/parts.js";
 import { useAnswer } from "../answers.js";
 import { percent } from "../format.js";
 import { html } from "../html.js";
-import { hrefOf, useQuery } from "../router.js";
+import { useQuery } from "../router.js";
 import { useStore } from "../store.js";
 import { Button } from "../ui/button.js";
 import { Choice, Field } from "../ui/field.js";
@@ -46,10 +46,10 @@ export default function Accounts() {
   `;
   const title = data ? readiness(counts) : t("page.accounts");
   return html`
-    <${Page} title=${title} sub=${data && (exceptions(counts) || t(accounts.length ? (strategy === "active" ? "account.sub.active" : "account.sub") : "account.title.none.sub", { count: accounts.length }))} actions=${actions}>
+    <${Page} title=${title} sub=${data && (exceptions(counts) || t(accounts.length ? (strategy === "active" ? "account.sub.active" : "account.sub") : "account.title.none.sub", { count: accounts.length }))} actions=${accounts.length > 0 && actions}>
       ${error && html`<${Problem} error=${error} again=${again} />`}
       ${data && (accounts.length === 0
-        ? html`<${Nobody} />`
+        ? html`<${Nobody} actions=${actions} />`
         : html`<${List} accounts=${accounts} strategy=${strategy} again=${again} open=${(account) => setOpen(account.id, { push: true })} />`)}
       ${open && byId(open) && html`<${AccountDrawer} key=${open} account=${byId(open)} changed=${again} onClose=${() => setOpen("")} />`}
       ${data && login && (login === "new" || byId(login)) && html`<${LogInDialog} key=${login} account=${byId(login)} changed=${again} onClose=${() => setLogin("")} />`}
@@ -58,7 +58,7 @@ export default function Accounts() {
   `;
 }
 
-function Nobody() {
+function Nobody({ actions }) {
   return html`
     <${Empty} title=${t("accounts.empty.title")}>
       <p>${t("account.empty.what")}</p>
@@ -66,10 +66,7 @@ function Nobody() {
         <li>${t("accounts.empty.login")}</li>
         <li>${t("accounts.empty.import")}</li>
       </ol>
-      <div class="actions">
-        <a class="button primary" href=${hrefOf("accounts", { login: "new" })}>${t("account.add")}</a>
-        <a class="button" href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a>
-      </div>
+      <div class="actions">${actions}</div>
     <//>
   `;
 }

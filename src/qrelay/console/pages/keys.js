@@ -28,7 +28,7 @@ export default function Keys() {
   const keys = data?.keys ?? [];
   const make = html`<${Button} kind="primary" act=${() => setMaking(true)}>${t("keys.make")}<//>`;
   return html`
-    <${Page} title=${titleOf(data)} sub=${t("keys.sub")} actions=${make}>
+    <${Page} title=${titleOf(data)} sub=${t("keys.sub")} actions=${keys.length > 0 && make}>
       ${error && html`<${Problem} error=${error} again=${again} />`}
       ${keys.length > 0 && html`<${Table} label=${t("page.keys")} columns=${columns(setRevoking)} rows=${keys} rowKey=${(key) => key.id} />`}
       ${data && !keys.length && html`<${Nothing} make=${make} />`}

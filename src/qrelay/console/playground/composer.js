@@ -82,7 +82,7 @@ export function Composer({ calls, running, ready, send, children }) {
           ? html`<${Button} kind="primary" act=${stop}>${t("playground.stop")}<//>`
           : html`<button class="button primary" aria-disabled=${ready ? undefined : "true"}>${t("playground.send")}</button>`}
         <${Button} act=${() => chooser.current?.click()}>${t("playground.image.add")}<//>
-        <input ref=${chooser} type="file" class="unseen" tabindex="-1" multiple accept=${TYPES.join(",")} aria-label=${t("playground.image.add")}
+        <input ref=${chooser} type="file" hidden multiple accept=${TYPES.join(",")}
           onChange=${(event) => (void add([...event.currentTarget.files]), (event.currentTarget.value = ""))} />
         ${children}
       </div>

@@ -45,6 +45,6 @@ export default {
   "login.title": "This console is locked",
   "login.sub": "The admin secret opens it: the value of QRELAY_ADMIN_SECRET on the server.",
   "login.secret": "Admin secret",
-  "login.open": "Open",
+  "login.open": "Log in",
   "login.wait": { one: "Wait {count} second.", other: "Wait {count} seconds." },
 };

@@ -45,6 +45,6 @@ export default {
   "login.title": "控制台已锁定",
   "login.sub": "请输入管理员密钥，即服务器上 QRELAY_ADMIN_SECRET 的值。",
   "login.secret": "管理员密钥",
-  "login.open": "进入",
+  "login.open": "登录",
   "login.wait": { other: "请等待 {count} 秒。" },
 };
