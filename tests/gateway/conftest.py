@@ -12,6 +12,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from qrelay.http.app import App, build_app
+from qrelay.http.connection import Connection
 from qrelay.settings import Settings
 from qrelay.simulator.server import Simulator
 
@@ -21,7 +22,14 @@ async def serving(settings: Settings, app: App | None = None) -> AsyncGenerator[
     """The gateway's URL, while it serves; `app` is one made of those settings."""
     app = app or build_app(settings)
     config = uvicorn.Config(
-        app, port=0, lifespan="on", log_config=None, access_log=False, ws="none", proxy_headers=False
+        app,
+        http=Connection,
+        port=0,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     config.load()

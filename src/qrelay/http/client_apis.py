@@ -23,6 +23,7 @@ from qrelay.gateway import Gateway
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Ending, Endings, client_of
+from qrelay.http.incoming import WHEN_LEFT
 from qrelay.http.leaving import Leaving
 from qrelay.reply import Reply, Served
 from qrelay.trace import Trace
@@ -92,7 +93,7 @@ class ChatRoute:
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             exchange.asked_for(call)
-            await _to_its_end(receive, exchange, self._leaving, self._answer(call, exchange))
+            await _to_its_end(scope[WHEN_LEFT], exchange, self._leaving, self._answer(call, exchange))
         except ClientLeft:
             exchange.left()
         except RelayError as error:
@@ -126,7 +127,12 @@ class ChatRoute:
                 await exchange.whole(call, events)
 
 
-async def _to_its_end(receive: Receive, exchange: "_Exchange", leaving: Leaving, answer: Awaitable[None]) -> None:
+async def _to_its_end(
+    when_left: Callable[[Callable[[], None] | None], None],
+    exchange: "_Exchange",
+    leaving: Leaving,
+    answer: Awaitable[None],
+) -> None:
     """Run `answer`; a client that disconnects cancels it, and so does the server's end.
 
     Raises ClientLeft, RelayError(stopping) then.
@@ -143,12 +149,7 @@ async def _to_its_end(receive: Receive, exchange: "_Exchange", leaving: Leaving,
     def hurried() -> None:
         stop(RelayError(ErrorCode.stopping, "The gateway is being stopped, and this answer took too long to wait for."))
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        stop(ClientLeft())
-
-    watcher = asyncio.create_task(watch())
+    when_left(lambda: stop(ClientLeft()))
     leaving.enter(hurried)
     try:
         await answer
@@ -158,7 +159,7 @@ async def _to_its_end(receive: Receive, exchange: "_Exchange", leaving: Leaving,
         raise
     finally:
         leaving.leave(hurried)
-        watcher.cancel()
+        when_left(None)
 
 
 class _Exchange:
