@@ -5,10 +5,12 @@ library alike. A secret is taken out twice: by the name of the key it stands und
 it looks like or by being one of the values `set_up` was told of. Request lines lose their query.
 """
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -64,13 +66,56 @@ class RequestLine(Struct, kw_only=True, omit_defaults=True):
     credits: float | None = None
 
 
-_write_request: Callable[[RequestLine], None] | None = None
+class _RequestLines:
+    """Lines of requests on their way out: those of a twentieth of a second leave in one write, before any other line.
+
+    A write for each would be the largest part of what the log costs. Without a loop they leave at once.
+    """
+
+    def __init__(self, out: TextIO, redactor: "Redactor", *, text: bool) -> None:
+        self._out = out
+        self._form = _as_text if text else _as_json
+        self._redactor = redactor
+        self._waiting: list[str] = []
+
+    def add(self, line: RequestLine) -> None:
+        redacted = self._redactor.word
+        for name in ("model", "account", "upstream_request_id"):  # the words that come from elsewhere
+            if word := getattr(line, name):
+                setattr(line, name, redacted(word))
+        self._waiting.append(self._form(line))
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_later(_GATHERED_SECONDS, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._out.write("".join(waiting))
+
+    def first(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """The processor that keeps lines in their order."""
+        self.flush()
+        return event
+
+
+_GATHERED_SECONDS = 0.05
+_requests: _RequestLines | None = None
+"""Where they go; None while logs aren't set up, or where their level doesn't let them through."""
 
 
 def log_request(line: RequestLine) -> None:
     """Write a request's line, if logs are set up and their level lets it through."""
-    if _write_request is not None:
-        _write_request(line)
+    if _requests is not None:
+        _requests.add(line)
+
+
+def flush() -> None:
+    """Write what still waits: at the end of the process."""
+    if _requests is not None:
+        _requests.flush()
 
 
 class Redactor:
@@ -128,22 +173,20 @@ def _keep_name(found: re.Match[str]) -> str:
     return (found["bearer"] or found["named"] or "") + MASK
 
 
-def _request_writer(out: TextIO, redactor: Redactor, *, text: bool) -> Callable[[RequestLine], None]:
-    encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
-    def write(line: RequestLine) -> None:
-        for name in ("model", "account", "upstream_request_id"):  # the words that come from elsewhere
-            if word := getattr(line, name):
-                setattr(line, name, redactor.word(word))
-        now = datetime.now(UTC)
-        if text:
-            said = " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(line).items())
-            out.write(f"{now.astimezone():%H:%M:%S} [info     ] request {said}\n")
-        else:
-            head = f'{{"event":"request","level":"info","timestamp":"{now:%Y-%m-%dT%H:%M:%S.%f}Z",'
-            out.write(f"{head}{encode(line)[1:].decode()}\n")
 
-    return write
+def _as_text(line: RequestLine) -> str:
+    said = " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(line).items())
+    return f"{datetime.now(UTC).astimezone():%H:%M:%S} [info     ] request {said}\n"
+
+
+def _as_json(line: RequestLine) -> str:
+    now = datetime.now(UTC).isoformat(timespec="microseconds")[:26]
+    return f'{{"event":"request","level":"info","timestamp":"{now}Z",{_encode(line)[1:].decode()}\n'
+
+
+atexit.register(flush)
 
 
 class _Outlet:
@@ -163,7 +206,7 @@ class _Outlet:
                 self._lost = 0
             self._out.write(text)
         except OSError:
-            self._lost += 1
+            self._lost += text.count("\n")
         return len(text)
 
     def flush(self) -> None:
@@ -191,7 +234,12 @@ def set_up(
     out = cast("TextIO", _Outlet(given, text=text))
     redactor = Redactor(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
+    flush()
+    global _requests  # noqa: PLW0603 -- logging is the process's own, as structlog's configuration is
+    requests = _RequestLines(out, redactor, text=text)
+    _requests = requests if number <= logging.INFO else None
     shared: list[Processor] = [
+        requests.first,
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if text else "iso", utc=not text),
@@ -214,8 +262,6 @@ def set_up(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
         )
     )
-    global _write_request  # noqa: PLW0603 -- logging is the process's own, as structlog's configuration is
-    _write_request = _request_writer(out, redactor, text=text) if number <= logging.INFO else None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(number)
