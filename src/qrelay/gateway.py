@@ -145,6 +145,8 @@ class Gateway:
     async def _lease(self, asking: _Asking) -> Lease:
         """An account that has not failed this request. Raises what the first one said when nobody else is left."""
         affinity, wanted, failed = _affinity(asking.conversation), asking.wanted, asking.failed
+        if not failed:  # the first account: nothing has a deadline yet
+            return await self._pool.lease(affinity, wanted, trace=asking.trace)
         errors = [error for error in failed.values() if error is not None]
         try:
             async with asyncio.timeout_at(asking.deadline):

@@ -65,6 +65,8 @@ class Line(Generic[Place]):
 
     def serve(self) -> None:
         """Let go on whoever can: there may be room."""
+        if not self._queues:
+            return
         for model, queue in sorted(self._queues.items(), key=lambda item: item[1][0].number):
             while queue:
                 waiter = queue[0]

@@ -57,6 +57,8 @@ class Lease:
     def __init__(self, pool: "Pool", account: Account, credential: Credential, place: _Place) -> None:
         self._pool = pool
         self._place = place
+        self._model = place.model
+        self._probe = place.probe
         self._held = True
         self._began = pool.store.clock()
         self.account_id = account.id
@@ -74,22 +76,20 @@ class Lease:
 
         Time has passed since the account was chosen, and by the name alone it may have been taken for another model.
         """
-        cooldowns, place = self._pool.store.cooldowns, self._place
-        cooldowns.probed(place.probe)
-        self._place = place._replace(model=model, probe=())
-        if not place.forced:
+        cooldowns = self._pool.store.cooldowns
+        self._settle()
+        self._model = model
+        if not self._place.forced:
             blocking = cooldowns.blocking(self.account_id, lambda _: model, self._pool.store.clock())
             if blocking is not None:
                 return blocking
-        self._place = self._place._replace(probe=cooldowns.probe(self.account_id, model))
+        self._probe = cooldowns.probe(self.account_id, model)
         return None
 
     def answered(self) -> None:
         """The service has begun to answer: the account works."""
-        cooldowns = self._pool.store.cooldowns
-        cooldowns.probed(self._place.probe)
-        self._place = self._place._replace(probe=())
-        cooldowns.answered(self.account_id, self._place.model, self._began)
+        self._settle()
+        self._pool.store.cooldowns.answered(self.account_id, self._model, self._began)
 
     def succeeded(self) -> None:
         """The service has answered this request to its end."""
@@ -103,13 +103,20 @@ class Lease:
         if outcome.rest is Rest.taken_out:
             await self._pool.store.suspend(self.account_id, error.message)
         else:
-            await self._pool.store.cooldowns.failed(self.account_id, self._place.model, error)
+            await self._pool.store.cooldowns.failed(self.account_id, self._model, error)
 
     def release(self) -> None:
         """Give it back; a second time does nothing."""
         if self._held:
             self._held = False
-            self._pool.given_back(self._place)
+            self._settle()
+            self._pool.returned(self.account_id)
+
+    def _settle(self) -> None:
+        """The broken circuits that it goes through are free for the next probe."""
+        if self._probe:
+            self._pool.store.cooldowns.probed(self._probe)
+            self._probe = ()
 
     def __enter__(self) -> Self:
         return self
@@ -163,7 +170,7 @@ class Pool:
         account_throttled when none had room in time; else what refreshing the first choice gave.
         """
         trace = trace or Trace()
-        passed = set(avoid)
+        passed: Collection[str] = avoid
         refusal: RelayError | None = None
         for _ in range(_MOST_TRIES):
             try:
@@ -171,13 +178,15 @@ class Pool:
             except RelayError as error:
                 raise refusal or error from None
             try:
-                with trace.timing("refresh_ms"):
-                    credential = await self.refresher.credential(place.account_id)
+                credential = self.refresher.credential_now(place.account_id)
+                if credential is None:
+                    with trace.timing("refresh_ms"):
+                        credential = await self.refresher.credential(place.account_id)
                 return Lease(self, self.store.get(place.account_id), credential, place)
             except RelayError as error:
                 self.given_back(place)
                 refusal = refusal or error
-                passed.add(place.account_id)
+                passed = {*passed, place.account_id}
             except BaseException:
                 self.given_back(place)
                 raise
@@ -214,11 +223,17 @@ class Pool:
         return 1.0 if survey.usable else whole_seconds(survey.earliest - now)
 
     def given_back(self, place: _Place) -> None:
-        """What `Lease.release` tells. Whoever waits for room may have it now."""
+        """A place that was taken and isn't used."""
         self.store.cooldowns.probed(place.probe)
-        self._in_flight[place.account_id] -= 1
-        if self._in_flight[place.account_id] <= 0:
-            del self._in_flight[place.account_id]
+        self.returned(place.account_id)
+
+    def returned(self, account_id: str) -> None:
+        """What `Lease.release` tells. Whoever waits for room may have it now."""
+        left = self._in_flight[account_id] - 1
+        if left > 0:
+            self._in_flight[account_id] = left
+        else:
+            del self._in_flight[account_id]
         self._line.serve()
 
     def _now(self, session: str, wanted: Wanted, passed: Collection[str]) -> _Place | None:

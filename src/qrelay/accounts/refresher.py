@@ -69,6 +69,11 @@ class Refresher:
         self.outcomes: Counter[str] = Counter()
         """Refreshes so far, by outcome: `ok`, or the code of what failed."""
 
+    def credential_now(self, account_id: str) -> Credential | None:
+        """A credential good for a call now, None where it has to be refreshed first. Raises as `credential` does."""
+        account = self._store.get(account_id)
+        return None if self._due(account, self._clock(), _LEAD_SECONDS) else self._usable(account)
+
     async def credential(self, account_id: str) -> Credential:
         """A credential good for a call now, refreshed first where it has to be.
 

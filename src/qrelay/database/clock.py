@@ -5,15 +5,15 @@ the only one that they share: a replica whose own clock is a day off behaves as 
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 """Goes on while the machine sleeps, where there is one; monotonic time stands still then."""
 
-
-def steady() -> float:
-    """Seconds since some moment that stays the same while this process lives."""
-    return time.monotonic() if _BOOT_CLOCK is None else time.clock_gettime(_BOOT_CLOCK)
+steady: Final[Callable[[], float]] = time.monotonic if _BOOT_CLOCK is None else partial(time.clock_gettime, _BOOT_CLOCK)
+"""Seconds since some moment that stays the same while this process lives."""
 
 
 class SteadyClock:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from qrelay.credential import Credential
@@ -28,6 +29,7 @@ class Catalog:
         self._client = client
         self._aliases = aliases or {}
         self._known: dict[str, _Known] = {}
+        self._resolve = lru_cache(maxsize=1024)(self._resolved)
         self._asking: dict[str, asyncio.Task[Sequence[Model]]] = {}
 
     async def model(self, name: str, credential: Credential, endpoint: Endpoint) -> Model:
@@ -44,6 +46,9 @@ class Catalog:
 
     def id_at(self, name: str, account_id: str) -> str:
         """The id of the model that would be asked of an account for a client's name, as far as it is known. No I/O."""
+        return self._resolve(name, account_id)
+
+    def _resolved(self, name: str, account_id: str) -> str:
         known = self._known.get(account_id)
         return resolve(name, known.models if known is not None else STATIC, self._aliases)
 
@@ -83,6 +88,7 @@ class Catalog:
             models, keep = [], RETRY_SECONDS
         listed = models or (known.models if known is not None else STATIC)
         self._known[credential.account_id] = _Known(listed, asyncio.get_running_loop().time() + keep)
+        self._resolve.cache_clear()
         return listed
 
     def forget(self, account_id: str) -> None:

@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from qrelay.trace import Trace
@@ -51,28 +52,8 @@ class Connections:
 
         Raises ValueError for a URL or header that can't be written; the text holds no header's value.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in _PORTS or not parts.hostname:
-            raise ValueError("it is not an http or https URL")
-        scheme, proxy = parts.scheme, self._proxy_for(url)
-        origin = Origin(
-            scheme, parts.hostname, parts.port or _PORTS[scheme], proxy_at(proxy) if proxy is not None else None
-        )
-        target = parts.path or "/"
-        if parts.query:
-            target = f"{target}?{parts.query}"
-        authority = parts.netloc.rpartition("@")[2]
-        if origin.proxy is not None and scheme == "http":
-            target = f"http://{authority}{target}"
-            if origin.proxy.authorization:
-                headers = {**headers, "proxy-authorization": origin.proxy.authorization}
-        lines = [f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n"]
-        for name, value in headers.items():
-            if "\r" in value or "\n" in value:
-                raise ValueError(f"the header {name} has a line break in it")
-            lines.append(f"{name}: {value}\r\n")
-        lines.append(f"content-length: {len(body)}\r\n\r\n" if body or method != "GET" else "\r\n")
-        head = "".join(lines).encode("latin-1")
+        origin, begin = _address(url, self._proxy_for(url))
+        head = _head(f"{method} {begin}", headers, None if method == "GET" and not body else len(body))
         while True:
             kept = self._take(origin)
             if kept is not None:
@@ -129,3 +110,33 @@ class Connections:
             else:
                 await tunnel(origin.proxy, origin.host, origin.port, tls, connection)
             return connection
+
+
+@lru_cache(maxsize=256)
+def _address(url: str, proxy_url: str | None) -> tuple[Origin, str]:
+    """What a URL leads to, and the head of a request there from its target on. Raises ValueError for no such URL."""
+    parts = urlsplit(url)
+    scheme, proxy = parts.scheme, None if proxy_url is None else proxy_at(proxy_url)
+    if scheme not in _PORTS or not parts.hostname:
+        raise ValueError("it is not an http or https URL")
+    target = parts.path or "/"
+    if parts.query:
+        target = f"{target}?{parts.query}"
+    authority = parts.netloc.rpartition("@")[2]
+    authorization = ""
+    if proxy is not None and scheme == "http":
+        target = f"http://{authority}{target}"
+        if proxy.authorization:
+            authorization = f"proxy-authorization: {proxy.authorization}\r\n"
+    origin = Origin(scheme, parts.hostname, parts.port or _PORTS[scheme], proxy)
+    return origin, f"{target} HTTP/1.1\r\nhost: {authority}\r\n{authorization}"
+
+
+def _head(begin: str, headers: Mapping[str, str], length: int | None) -> bytes:
+    """The whole head. Raises ValueError for a value that would be more than a line."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        name = next(name for name, value in headers.items() if "\r" in value or "\n" in value)
+        raise ValueError(f"the header {name} has a line break in it")
+    end = "" if length is None else f"content-length: {length}\r\n"
+    return f"{begin}{lines}{end}\r\n".encode("latin-1")
