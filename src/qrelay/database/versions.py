@@ -1,4 +1,5 @@
-"""The schema brought to this version's: made, upgraded, or refused because it is newer. Not the steps (`migrations/`).
+"""The schema brought to this version's: made at once, upgraded by steps, or refused because it is newer. Not the
+steps themselves (`migrations/`).
 
 SQLite       a copy goes to `backups/` before an upgrade
 PostgreSQL   replicas may start at once: one migrates, the others wait and find it done; its owner backs it up
@@ -16,6 +17,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from qrelay.database.engine import READING, sqlite_path, told
+from qrelay.database.schema import metadata
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.private_files import private_directory
 
@@ -114,12 +116,26 @@ def _checked(connection: Connection) -> str | None:
     return found
 
 
+def _make(connection: Connection) -> None:
+    """An empty database gets what all the steps together come to (tests/database holds them against each other)."""
+    metadata.create_all(connection)
+    connection.exec_driver_sql(
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
+        "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+    )
+    connection.exec_driver_sql(f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')")  # noqa: S608 - our own
+
+
 def _upgrade(connection: Connection) -> None:
-    """Run what is missing. Alembic is loaded only then: it would stay in memory, and a server starts far more often."""
+    """Make it, or run what is missing. Alembic is loaded only then: it would stay in memory, for nothing."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SET LOCAL statement_timeout = '120s'")  # for the lock, too
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
-    if _checked(connection) == HEAD:
+    found = _checked(connection)
+    if found == HEAD:
+        return
+    if found is None:
+        _make(connection)
         return
     from alembic import command  # noqa: PLC0415 -- see above
     from alembic.config import Config  # noqa: PLC0415
