@@ -15,7 +15,6 @@ import math
 from contextlib import suppress
 from typing import Any, Final
 
-import segno
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -87,6 +86,8 @@ class _LogInDesk:
     async def drawn(self, request: Request) -> Response:
         """Black on white with a margin, whatever is around it: cameras want it so."""
         standing = await self._log_ins.find(request.path_params["id"])
+        import segno  # noqa: PLC0415 - loaded when the first code is drawn, and not by every server
+
         picture = io.BytesIO()
         segno.make(standing.address, error="m", micro=False).save(
             picture, kind="svg", scale=4, border=3, dark="#000", light="#fff", svgns=True, xmldecl=False
