@@ -97,6 +97,7 @@ def gateway(behind: Upstream, folder: Path) -> Generator[Server]:
     env = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
+        "PYTHONPATH": str(ROOT / "src"),  # this tree, whichever one is installed
         "QRELAY_HOME": str(folder / "state"),
         "AMAZONQ_API_ENDPOINT": f"http://127.0.0.1:{behind.port}/",
         "AMAZONQ_TOKEN_ENDPOINT": f"http://127.0.0.1:{behind.port}/token",
