@@ -36,8 +36,6 @@ from statistics import fmean, pstdev
 from time import process_time
 from typing import Any, cast, get_args
 
-import aiohttp
-
 from qrelay import logs
 from qrelay.accounts.account import NewAccount
 from qrelay.accounts.consequences import consequence
@@ -48,6 +46,7 @@ from qrelay.accounts.store import AccountStore, open_store
 from qrelay.accounts.strategies import Strategy
 from qrelay.database import open_database
 from qrelay.errors import RelayError
+from qrelay.outward.http1 import Connections
 from qrelay.upstream.errors import from_http
 from qrelay.vault import Vault
 
@@ -224,11 +223,11 @@ async def run(strategy: Strategy, folder: Path, conversations: int, hours: float
     """One line of the table."""
     chance = random.Random(1)
     clock = Clock()
-    async with opened(folder, clock) as store, aiohttp.ClientSession() as session:
+    async with opened(folder, clock) as store:
         ids = [account.id for account in store.accounts()]
         plans = dict(zip(ids, chance.choices([p for _, p in PLANS], [w for w, _ in PLANS], k=len(ids)), strict=True))
         service = Service(plans, chance)
-        refresher = Refresher(store, TokenClient(session))
+        refresher = Refresher(store, TokenClient(Connections()))
         pool = Pool(store, refresher, strategy=strategy, max_error_count=sys.maxsize, chance=chance.random)
         began = process_time()
         world = World(pool, service, clock, chance)

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiohttp
 import pytest
 
 from qrelay.accounts.account import Account, NewAccount
@@ -17,6 +16,7 @@ from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
 from qrelay.database import open_database
+from qrelay.outward.http1 import Connections
 from qrelay.vault import open_vault
 from tests.accounts import token_server
 from tests.accounts.replica import Replica
@@ -89,15 +89,14 @@ def start(home: Path, url: str, tokens: TokenServer) -> Start:
         database = await open_database(url, open_vault(home), busy_seconds=0.05, clock=clock)
         store = await open_store(database, spill_folder=home / "spill")
         database.watch.start()
-        async with aiohttp.ClientSession() as session:
-            client = TokenClient(session, token_endpoint=tokens.url, timeout_seconds=2)
-            refresher = Refresher(store, client)
-            try:
-                yield Process(home, url, store, refresher, Pool(store, refresher, max_error_count=3), clock)
-            finally:
-                await refresher.close()
-                await store.close()
-                await database.close()
+        client = TokenClient(Connections(), token_endpoint=tokens.url, timeout_seconds=2)
+        refresher = Refresher(store, client)
+        try:
+            yield Process(home, url, store, refresher, Pool(store, refresher, max_error_count=3), clock)
+        finally:
+            await refresher.close()
+            await store.close()
+            await database.close()
 
     return started
 

@@ -13,7 +13,6 @@ import random
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -72,7 +71,6 @@ class Replica:
 
 
 async def main(told: dict[str, Any]) -> None:
-    import aiohttp
     import structlog
 
     from qrelay import failpoints
@@ -81,49 +79,50 @@ async def main(told: dict[str, Any]) -> None:
     from qrelay.accounts.store import open_store
     from qrelay.database import open_database
     from qrelay.errors import RelayError
+    from qrelay.outward.http1 import Connections
     from qrelay.vault import open_vault
 
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     failpoints.arm(told.get("failpoint", ""))
     home = Path(told["home"])
-    async with AsyncExitStack() as stack:
-        database = await open_database(told["url"], open_vault(home), busy_seconds=0.05)
-        store = await open_store(database, spill_folder=home / "spill", lease_seconds=told.get("lease_seconds", 30))
-        session = await stack.enter_async_context(aiohttp.ClientSession())
-        tokens = TokenClient(session, token_endpoint=told["token_url"], timeout_seconds=told.get("timeout_seconds", 10))
-        refresher = Refresher(store, tokens)
-        database.watch.start()
+    database = await open_database(told["url"], open_vault(home), busy_seconds=0.05)
+    store = await open_store(database, spill_folder=home / "spill", lease_seconds=told.get("lease_seconds", 30))
+    tokens = TokenClient(
+        Connections(), token_endpoint=told["token_url"], timeout_seconds=told.get("timeout_seconds", 10)
+    )
+    refresher = Refresher(store, tokens)
+    database.watch.start()
 
-        async def credential(account_id: str) -> str:
-            try:
-                return (await refresher.credential(account_id)).access_token
-            except RelayError as error:
-                return f"failed: {error}"
+    async def credential(account_id: str) -> str:
+        try:
+            return (await refresher.credential(account_id)).access_token
+        except RelayError as error:
+            return f"failed: {error}"
 
-        say({"ready": True})
-        while line := await asyncio.to_thread(sys.stdin.readline):
-            asked = json.loads(line)
-            ids = [account.id for account in store.accounts()]
-            match asked["what"]:
-                case "storm":  # so many callers, spread over all accounts
-                    callers = range(asked["callers"])
-                    got = await asyncio.gather(*(credential(ids[n % len(ids)]) for n in callers))
-                    say(
-                        {
-                            "answered": sum(not text.startswith("failed") for text in got),
-                            "tokens": sorted(set(got)),
-                        }
-                    )
-                case "refresh":  # each account once
-                    for account_id in ids:
-                        await refresher.refresh(account_id)
-                    say({"refreshed": len(ids)})
-                case "spin":  # until it is killed
-                    say({"spinning": True})
-                    while True:
-                        await asyncio.gather(*map(refresher.refresh, random.choices(ids, k=4)), return_exceptions=True)
-                case other:
-                    raise ValueError(other)
+    say({"ready": True})
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        asked = json.loads(line)
+        ids = [account.id for account in store.accounts()]
+        match asked["what"]:
+            case "storm":  # so many callers, spread over all accounts
+                callers = range(asked["callers"])
+                got = await asyncio.gather(*(credential(ids[n % len(ids)]) for n in callers))
+                say(
+                    {
+                        "answered": sum(not text.startswith("failed") for text in got),
+                        "tokens": sorted(set(got)),
+                    }
+                )
+            case "refresh":  # each account once
+                for account_id in ids:
+                    await refresher.refresh(account_id)
+                say({"refreshed": len(ids)})
+            case "spin":  # until it is killed
+                say({"spinning": True})
+                while True:
+                    await asyncio.gather(*map(refresher.refresh, random.choices(ids, k=4)), return_exceptions=True)
+            case other:
+                raise ValueError(other)
     os._exit(0)
 
 

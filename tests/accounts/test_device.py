@@ -5,10 +5,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from qrelay.accounts import device
 from qrelay.accounts.account import Renewal
@@ -16,6 +14,7 @@ from qrelay.accounts.answers import Refusal, Registration
 from qrelay.accounts.device import Place, place
 from qrelay.accounts.oidc import TokenClient
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.outward.http1 import Connections
 from qrelay.simulator.server import Simulator
 from tests.accounts.token_server import refusal
 
@@ -66,8 +65,7 @@ class Told:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         try:
-            async with aiohttp.ClientSession() as session:
-                yield TokenClient(session, token_endpoint=f"http://{host}:{port}/token", timeout_seconds=2)
+            yield TokenClient(Connections(), token_endpoint=f"http://{host}:{port}/token", timeout_seconds=2)
         finally:
             await runner.cleanup()
 
@@ -123,29 +121,21 @@ def test_a_start_url_is_one_of_aws(start_url: str) -> None:
 
 
 async def test_a_region_that_is_none_is_no_host_name() -> None:
-    async with aiohttp.ClientSession() as session:
-        tokens = TokenClient(session)
-        client = Registration(client_id="c", client_secret="s")
-        for region in ("us-east-1.evil.example", "us-east-1/", "..", ""):
-            for answer in (
-                await tokens.register(region),
-                await tokens.authorize_device(region, client, SEAT.start_url),
-                await tokens.device_token(region, client, "code"),
-            ):
-                assert isinstance(answer, Refusal)
-                assert "is not a region" in answer.message
+    tokens = TokenClient(Connections())
+    client = Registration(client_id="c", client_secret="s")
+    for region in ("us-east-1.evil.example", "us-east-1/", "..", ""):
+        for answer in (
+            await tokens.register(region),
+            await tokens.authorize_device(region, client, SEAT.start_url),
+            await tokens.device_token(region, client, "code"),
+        ):
+            assert isinstance(answer, Refusal)
+            assert "is not a region" in answer.message
 
 
 async def test_without_an_override_the_region_is_the_host() -> None:
-    class Nobody(AbstractResolver):
-        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:  # noqa: ARG002 - its base's
-            raise OSError(f"{host} is not asked in a test")
-
-        async def close(self) -> None:
-            pass
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Nobody())) as session:
-        answer = await TokenClient(session).register("ap-southeast-2")
+    nowhere = Connections(proxy_for=lambda _: "http://127.0.0.1:1")
+    answer = await TokenClient(nowhere).register("ap-southeast-2")
     assert isinstance(answer, Refusal)
     assert answer.message.startswith("oidc.ap-southeast-2.amazonaws.com can't be reached")
 
@@ -308,8 +298,8 @@ async def test_odd_times_are_made_usable(interval: Any) -> None:
 
 
 async def test_the_simulator_agrees() -> None:
-    async with Simulator.serve(device_approval="auto") as sim, aiohttp.ClientSession() as session:
-        tokens = TokenClient(session, token_endpoint=f"{sim.url}/eu-west-1/token")
+    async with Simulator.serve(device_approval="auto") as sim:
+        tokens = TokenClient(Connections(), token_endpoint=f"{sim.url}/eu-west-1/token")
         log_in = await device.begin(tokens, Place(SEAT.kind, SEAT.start_url, "eu-west-1"), None, timeout_seconds=60)
         assert isinstance(await log_in.wait(asyncio.Event()), Renewal)
     assert [request.refusal for request in sim.requests] == [None, None, None]

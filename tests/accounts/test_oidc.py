@@ -1,14 +1,12 @@
 """A token service's answers become values; what is not clearly about the token says nothing about it."""
 
-from collections.abc import AsyncGenerator
-
-import aiohttp
 import pytest
 from aiohttp import web
 
 from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.answers import Refusal, RefusalKind
 from qrelay.accounts.oidc import TokenClient, external_token_endpoint
+from qrelay.outward.http1 import Connections
 from tests.accounts.token_server import TokenServer, refusal
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +16,8 @@ SOCIAL = Account(id="1", kind="social", refresh_token="first")
 
 
 @pytest.fixture
-async def client(tokens: TokenServer) -> AsyncGenerator[TokenClient]:
-    async with aiohttp.ClientSession() as session:
-        yield TokenClient(session, token_endpoint=tokens.url, timeout_seconds=2)
+async def client(tokens: TokenServer) -> TokenClient:
+    return TokenClient(Connections(), token_endpoint=tokens.url, timeout_seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -83,18 +80,16 @@ async def test_answers(client: TokenClient, tokens: TokenServer, body: dict[str,
 
 
 async def test_nobody_listens(tokens: TokenServer) -> None:
-    async with aiohttp.ClientSession() as session:
-        answer = await TokenClient(session, token_endpoint="http://127.0.0.1:1/token").refresh(ACCOUNT)
+    answer = await TokenClient(Connections(), token_endpoint="http://127.0.0.1:1/token").refresh(ACCOUNT)
     assert isinstance(answer, Refusal)
     assert answer.kind == "unreachable"
 
 
 async def test_a_region_that_is_none_is_not_made_a_host_name() -> None:
-    async with aiohttp.ClientSession() as session:
-        for region in ("evil.example/", "us-east-1.evil", "", "us-east-1\n"):
-            answer = await TokenClient(session).refresh(Account(id="1", region=region, refresh_token="r"))
-            assert isinstance(answer, Refusal)
-            assert answer.kind == "refused"
+    for region in ("evil.example/", "us-east-1.evil", "", "us-east-1\n"):
+        answer = await TokenClient(Connections()).refresh(Account(id="1", region=region, refresh_token="r"))
+        assert isinstance(answer, Refusal)
+        assert answer.kind == "refused"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,13 @@
 
 import asyncio
 
-import aiohttp
 import pytest
 
 from qrelay.accounts.account import AccountChanges, NewAccount
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.refresher import Refresher
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.outward.http1 import Connections
 from tests.accounts.conftest import ENGINES, ON_SQLITE, Process, Start
 from tests.accounts.stored import execute, file_of, lose_leases, refusing_writes
 from tests.accounts.token_server import TokenServer, refusal
@@ -335,9 +335,11 @@ async def test_tokens_are_refreshed_ahead_of_their_end(process: Process, tokens:
 
 async def test_a_refresh_that_breaks_does_not_end_the_refreshing_ahead(process: Process, tokens: TokenServer) -> None:
     await process.account(tokens.knows("first"))
-    async with aiohttp.ClientSession() as session:
-        pass
-    refresher = Refresher(process.store, TokenClient(session))  # a session that is closed: a fault nobody thought of
+
+    def broken(_: str) -> str | None:
+        raise RuntimeError  # a fault nobody thought of
+
+    refresher = Refresher(process.store, TokenClient(Connections(proxy_for=broken)))
     task = asyncio.create_task(refresher.keep_fresh(60, 600))
     async with asyncio.timeout(5):
         while not refresher.outcomes:  # noqa: ASYNC110 -- a refresh in the background tells nobody
@@ -416,15 +418,14 @@ async def test_the_token_before_is_tried_only_where_that_is_known_to_work(
     await process.refresher.credential(account.id)
     tokens.mode = "grace"
     tokens.current["first"] = "first"  # the service has never heard of what it answered
-    async with aiohttp.ClientSession() as session:
-        refresher = Refresher(process.store, TokenClient(session, token_endpoint=tokens.url), previous_tokens=known)
-        if known:
-            renewed = await refresher.refresh(account.id)
-            assert (renewed.state, renewed.refresh_token) == ("ready", f"first+{tokens.calls}")
-        else:
-            with pytest.raises(RelayError):
-                await refresher.refresh(account.id)
-            assert process.store.get(account.id).state == "needs_login"
+    refresher = Refresher(process.store, TokenClient(Connections(), token_endpoint=tokens.url), previous_tokens=known)
+    if known:
+        renewed = await refresher.refresh(account.id)
+        assert (renewed.state, renewed.refresh_token) == ("ready", f"first+{tokens.calls}")
+    else:
+        with pytest.raises(RelayError):
+            await refresher.refresh(account.id)
+        assert process.store.get(account.id).state == "needs_login"
     assert tokens.calls == (3 if known else 2)
 
 

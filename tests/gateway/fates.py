@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import aiohttp
 from msgspec import Struct
 
 from qrelay.accounts.account import NewAccount
@@ -26,6 +25,7 @@ from qrelay.credential import Credential
 from qrelay.database import open_database
 from qrelay.errors import RelayError
 from qrelay.gateway import Gateway, Manners
+from qrelay.outward.http1 import Connections
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.simulator.errors import CATALOGUE, ServiceError
@@ -35,7 +35,6 @@ from qrelay.trace import Trace
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import Endpoint, Table
-from qrelay.upstream.http1 import Connections
 from qrelay.vault import open_vault
 
 MODEL: Final = "claude-sonnet-4.5"
@@ -149,14 +148,13 @@ async def rig(
     async with (
         AsyncExitStack() as closing,
         FaultServer.serve([GOOD]) as faults,
-        aiohttp.ClientSession() as session,
     ):
         faults.choose = lambda exchange: _fate(exchange, fates)
         database = await open_database(url or f"sqlite:///{home}/qrelay.sqlite3", open_vault(home), clock=clock)
         store = await open_store(database)
         database.watch.start()
-        refresher = Refresher(store, TokenClient(session, token_endpoint=f"{faults.url}/token", timeout_seconds=2))
         connections = Connections()
+        refresher = Refresher(store, TokenClient(connections, token_endpoint=f"{faults.url}/token", timeout_seconds=2))
         client = UpstreamClient(connections, timeouts, "qrelay-tests")
         catalog = Catalog(client)
         try:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from qrelay.outward.http1 import Connections
 from qrelay.upstream.client import Timeouts, UpstreamClient
-from qrelay.upstream.http1 import Connections
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.amazon.eventstream\r\nx-amzn-requestid: r-1\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"

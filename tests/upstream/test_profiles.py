@@ -9,9 +9,9 @@ from aiohttp import web
 
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode
+from qrelay.outward.http1 import Connections
 from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import Binding, Endpoint, Table, all_endpoints
-from qrelay.upstream.http1 import Connections
 from qrelay.upstream.profiles import Profile, choose, list_profiles
 
 pytestmark = pytest.mark.anyio

@@ -9,12 +9,12 @@ A log-in by device code is three questions: `register` a client, `authorize_devi
 approved.
 """
 
+import asyncio
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias, assert_never
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import aiohttp
 import msgspec
 
 from qrelay.accounts.account import REGION, Account, Renewal
@@ -28,6 +28,9 @@ from qrelay.accounts.answers import (
     read_registration,
     read_renewal,
 )
+from qrelay.outward import USER_AGENT
+from qrelay.outward.exchange import Exchange
+from qrelay.outward.http1 import Connections
 
 CLIENT_NAME: Final = "qrelay"
 """Who we say we are when a client is registered: never another program."""
@@ -40,9 +43,7 @@ Fields: TypeAlias = Mapping[str, str | Sequence[str] | None]
 
 
 class TokenClient:
-    """Asks the token services through `session`, which is the caller's (TLS settings are the session's).
-
-    `proxy_for` names the proxy to an address, if there is one.
+    """Asks the token services over `connections`, which are the caller's: what they trust, which proxy they take.
 
     `token_endpoint` goes before AWS's own (`https://oidc.<region>.amazonaws.com/token`), and its siblings
     `client/register`, `device_authorization` and, for a social log-in, `refreshToken` before theirs. The timeout, in
@@ -51,17 +52,14 @@ class TokenClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        connections: Connections,
         *,
         token_endpoint: str | None = None,
         timeout_seconds: float = 10.0,
-        proxy_for: Callable[[str], str | None] = lambda _url: None,
     ) -> None:
         self.timeout_seconds = timeout_seconds
-        self._session = session
-        self._proxy_for = proxy_for
+        self._connections = connections
         self._token_endpoint = token_endpoint
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=timeout_seconds / 2)
 
     async def refresh(self, account: Account) -> Renewal | Refusal:
         """New tokens for an account's refresh token. Never asked twice by itself: the token may be good for one use."""
@@ -128,38 +126,38 @@ class TokenClient:
         form: Mapping[str, str] | None = None,
     ) -> Response | Refusal:
         host = urlsplit(endpoint).netloc
-        headers = {"accept": "application/json"}
         if json is not None:
-            headers["content-type"] = "application/json"
-        data = msgspec.json.encode(json) if json is not None else form
+            body, kind = msgspec.json.encode(json), "application/json"
+        else:
+            body, kind = urlencode(form or {}).encode(), "application/x-www-form-urlencoded"
+        headers = {"accept": "application/json", "content-type": kind, "user-agent": USER_AGENT, "connection": "close"}
         try:
-            async with self._session.post(
-                endpoint,
-                data=data,
-                headers=headers,
-                proxy=self._proxy_for(endpoint),
-                timeout=self._timeout,
-                allow_redirects=False,  # secrets are not sent on to wherever an answer points
-            ) as response:
-                body = await _body(response)
-                status, error_type = response.status, response.headers.get("x-amzn-errortype", "")
+            async with asyncio.timeout(self.timeout_seconds):
+                exchange = await self._connections.request(
+                    "POST",
+                    endpoint,
+                    headers,
+                    body,
+                    connect_seconds=self.timeout_seconds / 2,
+                    fresh=True,  # over one that was kept and has died it would be asked twice
+                )
+                answer = await _body(exchange)
         except TimeoutError:
             return Refusal(kind="timeout", message=f"{host} didn't answer in time.")
-        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
-            reason = f"the proxy failed: {type(error).__name__}"
+        except (OSError, ValueError) as error:  # ValueError: an address that can't be one
+            reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             return Refusal(kind="unreachable", message=f"{host} can't be reached ({reason}).")
-        except (aiohttp.ClientError, OSError) as error:
-            return Refusal(kind="unreachable", message=f"{host} can't be reached ({type(error).__name__}).")
-        return Response(host, status, error_type, body)
+        return Response(host, exchange.status, exchange.headers.get("x-amzn-errortype", ""), answer)
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(exchange: Exchange) -> bytes:
     """The whole answer, or as much of it as any real one has."""
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > _LONGEST_ANSWER:
-            break
+    try:
+        while len(body) <= _LONGEST_ANSWER and (data := await exchange.read()):
+            body += data
+    finally:
+        exchange.close()
     return bytes(body)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-import aiohttp
 import typer
 
 from qrelay import __version__, home
@@ -25,8 +24,8 @@ from qrelay.cli.outcome import Failed
 from qrelay.cli.tables import plain, show_json
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
-from qrelay.http.app import endpoint_table
-from qrelay.outward import connections, proxy_for
+from qrelay.http.app import connections, endpoint_table
+from qrelay.outward import USER_AGENT, proxy_for
 from qrelay.settings import Settings
 from qrelay.upstream.endpoints import all_endpoints
 
@@ -151,21 +150,25 @@ async def _services(chosen: Settings) -> AsyncGenerator[Finding]:
     urls.append(chosen.token_endpoint or "https://oidc.us-east-1.amazonaws.com/token")
     way = proxy_for(chosen.proxy, chosen.no_proxy)
     skews: list[float] = []
-    async with connections(chosen.ca_bundle, verify=chosen.verify_oidc_tls) as session:
-        for url in urls:
-            place, through = urlsplit(url).netloc, way(url)
-            words = f"{place} through the proxy" if through else place
-            try:
-                async with asyncio.timeout(_PATIENCE), session.get(url, proxy=through, allow_redirects=False) as answer:
-                    date = answer.headers.get("date", "")
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                yield Finding("bad", "network", f"{words} can't be reached ({type(error).__name__}).")
-                continue
-            yield Finding("ok", "network", f"{words} answers.")
-            try:
-                skews.append(abs(parsedate_to_datetime(date).timestamp() - time.time()))
-            except ValueError:
-                continue
+    calls, token_calls = connections(chosen)
+    for url in urls:
+        place = urlsplit(url).netloc
+        words = f"{place} through the proxy" if way(url) else place
+        ours = token_calls if url == urls[-1] else calls
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                answer = await ours.request("GET", url, {"user-agent": USER_AGENT}, connect_seconds=_PATIENCE)
+        except (OSError, ValueError) as error:
+            yield Finding("bad", "network", f"{words} can't be reached ({type(error).__name__}).")
+            continue
+        answer.close()
+        yield Finding("ok", "network", f"{words} answers.")
+        try:
+            skews.append(abs(parsedate_to_datetime(answer.headers.get("date", "")).timestamp() - time.time()))
+        except ValueError:
+            continue
+    calls.close()
+    token_calls.close()
     if skews and min(skews) > _SKEW:
         yield Finding("bad", "clock", f"It is {min(skews):.0f} seconds off. Set it, or tokens end unnoticed.")
     elif skews:

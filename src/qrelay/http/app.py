@@ -70,18 +70,18 @@ from qrelay.keys import open_keys
 from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
 from qrelay.logs import Redactor
-from qrelay.outward import USER_AGENT, connections, proxy_for
+from qrelay.outward import USER_AGENT, proxy_for
+from qrelay.outward.http1 import Connections
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
-from qrelay.trust import trusting
+from qrelay.trust import trusting, unchecked
 from qrelay.upstream.catalog import Catalog
 from qrelay.upstream.client import Timeouts, UpstreamClient
 from qrelay.upstream.endpoints import Table, all_endpoints
-from qrelay.upstream.http1 import Connections
 from qrelay.upstream.request import Limits
 from qrelay.vault import open_vault
 
@@ -191,9 +191,10 @@ class App:
             shelf = Shelf(database, days=settings.response_days)
             stack.push_async_callback(shelf.close)
             await shelf.start()
-            session = await stack.enter_async_context(connections(settings.ca_bundle, verify=settings.verify_oidc_tls))
-            proxy = proxy_for(settings.proxy, settings.no_proxy)
-            token_client = TokenClient(session, token_endpoint=settings.token_endpoint, proxy_for=proxy)
+            calls, token_calls = connections(settings)
+            stack.callback(calls.close)
+            stack.callback(token_calls.close)
+            token_client = TokenClient(token_calls, token_endpoint=settings.token_endpoint)
             refresher = Refresher(store, token_client, previous_tokens=settings.previous_tokens)
             stack.push_async_callback(refresher.close)
             await _adopt_account_from_variables(settings, store)
@@ -213,9 +214,6 @@ class App:
                 settings.silence_timeout_seconds,
                 settings.total_timeout_seconds,
             )
-            tls = trusting(settings.ca_bundle) if settings.ca_bundle is not None else None
-            calls = Connections(tls, proxy)
-            stack.callback(calls.close)
             client = UpstreamClient(calls, timeouts, USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
@@ -350,6 +348,13 @@ def build_app(settings: Settings, *, background: bool = True, folder: Path | Non
     nothing by itself, as a short command needs it.
     """
     return App(settings, background=background, folder=folder)
+
+
+def connections(settings: Settings) -> tuple[Connections, Connections]:
+    """The way to the service, and the one to the token services: the same unless only the latter goes unchecked."""
+    proxy = proxy_for(settings.proxy, settings.no_proxy)
+    calls = Connections(trusting(settings.ca_bundle) if settings.ca_bundle is not None else None, proxy)
+    return calls, calls if settings.verify_oidc_tls else Connections(unchecked(), proxy)
 
 
 def endpoint_table(settings: Settings) -> Table:

@@ -17,11 +17,11 @@ import msgspec
 
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.outward.exchange import Exchange
+from qrelay.outward.http1 import Connections
 from qrelay.trace import Trace
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
-from qrelay.upstream.exchange import Exchange
-from qrelay.upstream.http1 import Connections
 
 _ERROR_BODY_LIMIT = 64 * 1024
 _CHAT = "GenerateAssistantResponse"

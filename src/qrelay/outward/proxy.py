@@ -1,13 +1,16 @@
-"""An HTTP proxy on the way to the service, and the tunnel through it. Which calls take one: `outward`."""
+"""An HTTP proxy on the way, and the tunnel through it. Which calls take one: `qrelay.outward`."""
 
 import asyncio
 import base64
 import ssl
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httptools
+
+Protocol = TypeVar("Protocol", bound=asyncio.Protocol)
 
 
 class Proxy(NamedTuple):
@@ -31,13 +34,21 @@ def proxy_at(url: str) -> Proxy:
     return Proxy(parts.hostname, parts.port or 80, authorization)
 
 
+async def connect(proxy: Proxy, protocol: Callable[[], Protocol]) -> tuple[asyncio.Transport, Protocol]:
+    """A connection to the proxy itself. Raises OSError that names it."""
+    try:
+        return await asyncio.get_running_loop().create_connection(protocol, proxy.host, proxy.port)
+    except OSError as error:
+        raise ConnectionError(None, f"the proxy failed: {error.strerror or type(error).__name__}") from error
+
+
 async def tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext, protocol: asyncio.Protocol) -> None:
     """Ask a proxy for a tunnel to a host and begin TLS in it, with `protocol` at this end. Raises OSError."""
     loop = asyncio.get_running_loop()
     authority = f"{f'[{host}]' if ':' in host else host}:{port}"
     headers = {"host": authority} | ({"proxy-authorization": proxy.authorization} if proxy.authorization else {})
     lines = [f"CONNECT {authority} HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in headers.items()), "\r\n"]
-    transport, answer = await loop.create_connection(_Answer, proxy.host, proxy.port)
+    transport, answer = await connect(proxy, _Answer)
     try:
         transport.write("".join(lines).encode("latin-1"))
         status = await answer.answered

@@ -1,38 +1,22 @@
-"""How calls leave this machine: connections, the certificates they trust, a proxy on the way. Not what is called."""
+"""How calls leave this machine. Not what is called.
+
+http1, exchange     connections that are kept, and what goes over one
+proxy               an HTTP proxy on the way; here: which calls take one
+"""
 
 import ipaddress
-import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from qrelay import __version__
-from qrelay.trust import trusting
 
 USER_AGENT: Final = f"qrelay/{__version__}"
 """Who calls: every call outwards says it."""
 
 ProxyFor: TypeAlias = Callable[[str], str | None]
 """The proxy that a call to this address goes through, None for none."""
-
-
-@asynccontextmanager
-async def connections(trust: Path | None = None, *, verify: bool = True) -> AsyncGenerator[aiohttp.ClientSession]:
-    """A pool of connections. How many at once is the accounts' business, not the transport's."""
-    tls: ssl.SSLContext | bool = verify
-    if verify and trust is not None:
-        tls = trusting(trust)
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=tls)
-    headers = {"user-agent": USER_AGENT}
-    async with aiohttp.ClientSession(
-        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=headers
-    ) as session:
-        yield session
 
 
 def proxy_for(proxy: str | None, exempt: Sequence[str]) -> ProxyFor:

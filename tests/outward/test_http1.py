@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from qrelay.upstream.exchange import Exchange
-from qrelay.upstream.http1 import Connections
-from qrelay.upstream.proxy import Proxy, proxy_at
+from qrelay.outward.exchange import Exchange
+from qrelay.outward.http1 import Connections
+from qrelay.outward.proxy import Proxy, proxy_at
 
 pytestmark = pytest.mark.anyio
 

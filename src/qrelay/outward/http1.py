@@ -1,11 +1,11 @@
-"""HTTP/1.1 towards the service: kept connections, one exchange at a time on each, bytes as they come.
+"""HTTP/1.1 outwards: kept connections, one exchange at a time on each, bytes as they come.
 
     Connections.request(method, url, headers, body) -> Exchange     waits for the head of the answer
     Exchange.read() -> bytes                                         what has arrived; b"" at the end of the body
 
-Only what a call to the service needs, which is why it costs half of what a general client does per request and per
-read (docs/performance.md): no redirects, cookies, compression or retries, but for a kept connection that turns out to
-be dead before a byte of an answer came. Not here: what a status or a body means.
+Only what calls to the service and to token services need, which is why it costs half of what a general client does
+for a request and a read (docs/performance.md): no redirects, cookies, compression or retries, but for a kept
+connection that turns out to be dead before a byte of an answer came. Not here: what a status or a body means.
 
 Failures are OSError (ConnectionError and ssl.SSLError are) or TimeoutError, in Python's words.
 """
@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from qrelay.outward.exchange import Connection, Exchange, Origin
+from qrelay.outward.proxy import connect, proxy_at, tunnel
 from qrelay.trace import Trace
-from qrelay.upstream.exchange import Connection, Exchange, Origin
-from qrelay.upstream.proxy import proxy_at, tunnel
 
 _IDLE_SECONDS = 30.0
 _IDLE_CONNECTIONS = 100
@@ -47,15 +47,18 @@ class Connections:
         *,
         connect_seconds: float,
         trace: Trace | None = None,
+        fresh: bool = False,
     ) -> Exchange:
         """Send a request and wait for its answer's head. Close what is returned.
+
+        `fresh`: over a new connection, and so never a second time by itself.
 
         Raises ValueError for a URL or header that can't be written; the text holds no header's value.
         """
         origin, begin = _address(url, self._proxy_for(url))
         head = _head(f"{method} {begin}", headers, None if method == "GET" and not body else len(body))
         while True:
-            kept = self._take(origin)
+            kept = None if fresh else self._take(origin)
             if kept is not None:
                 connection = kept
             elif trace is None:
@@ -106,7 +109,7 @@ class Connections:
             if origin.proxy is None:
                 await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
             elif tls is None:
-                await loop.create_connection(lambda: connection, origin.proxy.host, origin.proxy.port)
+                await connect(origin.proxy, lambda: connection)
             else:
                 await tunnel(origin.proxy, origin.host, origin.port, tls, connection)
             return connection

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import httptools
 
-from qrelay.upstream.proxy import Proxy
+from qrelay.outward.proxy import Proxy
 
 _UNREAD_LIMIT = 256 * 1024
 """Bytes of a body that wait for a slow reader before the service is told to wait too."""
