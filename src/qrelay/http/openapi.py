@@ -51,7 +51,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("GET", "/v1/models/{id}", "One model"),
     ),
     "Accounts": (
-        Operation("GET", "/v2/accounts", "All accounts"),
+        Operation("GET", "/v2/accounts", "All accounts; ?state= and ?limit= for some"),
         Operation("POST", "/v2/accounts", "Add an account", CreateBody),
         Operation("POST", "/v2/accounts/batch", "Add many; good rows are kept", {"accounts": []}),
         Operation("POST", "/v2/accounts/refresh", "Refresh the tokens of all that are enabled"),

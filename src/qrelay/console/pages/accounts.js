@@ -120,7 +120,7 @@ function AccountTable({ accounts, open }) {
       { key: "name", title: t("accounts.col.name"), show: (row) => html`<span class="name">${nameOf(row)}</span>`, sort: (row) => nameOf(row).toLowerCase() },
       { key: "state", title: t("accounts.col.state"), show: (row) => html`<${State} account=${row} />`, sort: (row) => STATES.indexOf(row.state) },
       { key: "kind", title: t("accounts.col.kind"), show: kindOf, room: "wider", sort: kindOf },
-      { key: "used", title: t("accounts.col.used"), number: true, show: (row) => shareOf(row), sort: (row) => usedShare(row) ?? -1 },
+      { key: "used", title: t("accounts.col.used"), number: true, room: "wide", show: (row) => shareOf(row), sort: (row) => usedShare(row) ?? -1 },
       { key: "token", title: t("accounts.fact.token"), room: "wide", show: (row) => html`<${Token} account=${row} />`, sort: (row) => row.expiresAt ?? "" },
       { key: "flight", title: t("accounts.fact.flight"), number: true, room: "wider", show: (row) => row.in_flight ?? "", sort: (row) => row.in_flight ?? 0 },
     ],

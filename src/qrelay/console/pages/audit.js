@@ -55,7 +55,7 @@ function Target({ id, name }) {
 
 function Result({ status }) {
   if (status === null) return html`<${StateDot} tone="warn">${t("unknown")}<//>`;
-  return html`<${StateDot} tone=${status < 400 ? "ok" : "bad"}>${status < 400 ? t("audit.done") : String(status)}<//>`;
+  return html`<${StateDot} tone=${status < 400 ? "ok" : "bad"}>${status < 400 ? t("audit.done") : t("audit.refused", { status: String(status) })}<//>`;
 }
 
 /** The server's word in the page's language, where it has one. */

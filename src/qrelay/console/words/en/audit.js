@@ -10,6 +10,7 @@ export default {
   "audit.result": "Result",
   "audit.detail": "What changed",
   "audit.done": "done",
+  "audit.refused": "refused ({status})",
   "audit.older": "Show older ones",
   "audit.nothing": "Nothing was changed yet",
   "audit.nothing.sub": "When an account or a key is made, changed or removed, it stands here with the time and who did it.",

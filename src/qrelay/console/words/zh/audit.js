@@ -10,6 +10,7 @@ export default {
   "audit.result": "结果",
   "audit.detail": "变更内容",
   "audit.done": "完成",
+  "audit.refused": "被拒绝（{status}）",
   "audit.older": "显示更早的记录",
   "audit.nothing": "还没有变更",
   "audit.nothing.sub": "新增、修改或删除账号和密钥时，这里会记录时间和操作者。",
