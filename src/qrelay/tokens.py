@@ -13,6 +13,7 @@ from collections import OrderedDict
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
+from threading import Lock
 from typing import assert_never
 
 import tiktoken
@@ -42,10 +43,16 @@ _QUICK_BYTES = 50_000
 _REMEMBERED = 20_000
 _SHORT = 64
 _remembered: OrderedDict[bytes, int] = OrderedDict()
+_loading = Lock()
+
+
+def _encoding() -> tiktoken.Encoding:
+    with _loading:  # or each of the first requests, which count in threads, would load one for itself
+        return _loaded()
 
 
 @cache
-def _encoding() -> tiktoken.Encoding:
+def _loaded() -> tiktoken.Encoding:
     packed = files("qrelay.vocabulary").joinpath("cl100k_base.xz").read_bytes()
     data = lzma.decompress(packed)
     ranks: dict[bytes, int] = {}
@@ -59,7 +66,7 @@ def _encoding() -> tiktoken.Encoding:
 
 def is_quick(size: int) -> bool:
     """Whether so many bytes of text are counted in a few milliseconds. The first count of a process never is."""
-    return size <= _QUICK_BYTES and _encoding.cache_info().currsize > 0
+    return size <= _QUICK_BYTES and _loaded.cache_info().currsize > 0
 
 
 def count_text(text: str) -> int:

@@ -2,22 +2,28 @@
 
 import asyncio
 import re
+import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from qrelay.database import connect, open_database
 from qrelay.database.resealing import reseal
 from qrelay.database.schema import responses
+from qrelay.http.shelf import Shelf
+from qrelay.records import responses as records
 from qrelay.records.responses import KeptResponses
 from qrelay.simulator.server import Simulator
-from qrelay.vault import Vault
+from qrelay.vault import Vault, open_vault
 from tests.gateway.conftest import serving, settings_for
 from tests.postgres import Postgres
 
@@ -132,9 +138,14 @@ async def test_a_restart_keeps_them_for_their_owner(gateway: Gateway, url: str, 
 async def test_another_replica_finds_them_and_forgets_what_is_deleted(gateway: Gateway, tmp_path: Path) -> None:
     async with gateway() as one, gateway(home=tmp_path / "other") as other:
         first = (await ask(one, f"The word is {WORD}.")).json()
-        await until(other, first["id"], 200)
-        told = await ask(other, "Which?", previous_response_id=first["id"])
+        told = await ask(other, "Which?", previous_response_id=first["id"])  # at once
         assert told.status_code == 200, told.text
+        for nonsense in ("\0", "é", "x" * 10_000):
+            told = await ask(other, "Which?", previous_response_id=nonsense)
+            assert told.json()["error"]["code"] == "previous_response_not_found"
+            assert await kept(other, quote(nonsense, safe="")) == 404
+            assert await kept(other, quote(nonsense, safe=""), method="DELETE") == 404
+        assert (await other.get("/readyz")).json()["status"] == "ready"
         assert await kept(other, first["id"], of="second") == 404
         assert await kept(one, first["id"], method="DELETE") == 200
         await until(other, first["id"], 404)
@@ -160,13 +171,14 @@ async def test_what_waits_is_written_once_and_found_by_others(url: str) -> None:
             await each.start()
             stack.push_async_callback(each.close)
         for number in range(250):
-            one.keep("me", f"resp_{number}", f'"{WORD} {number}"')
-        one.keep("me", "resp_large", "x" * 5 * 1024 * 1024)
+            one.keep("me", f"resp_{number}", f'"{WORD} {number}"'.encode())
+        one.keep("me", "resp_large", b"x" * 5 * 1024 * 1024)
+        one.keep("me", "resp_large", "字".encode() * 2 * 1024 * 1024)
         await one.flush()
         ids = ["resp_0", "resp_249", "resp_large"]
         assert await other.find("me", ids) == {f"resp_{n}": f'"{WORD} {n}"' for n in (0, 249)}
         assert await other.find("you", ids) == {}
-        one.keep("me", "resp_late", "late")
+        one.keep("me", "resp_late", b"late")
         assert await one.delete("me", "resp_late", known=True)
         assert not await other.delete("you", "resp_0", known=False)
         assert await one.delete("me", "resp_0", known=True)
@@ -177,3 +189,89 @@ async def test_what_waits_is_written_once_and_found_by_others(url: str) -> None:
         database.vault = Vault(bytes(32), bytes(range(32)))
         assert await reseal(database) == 250  # 249, and the pepper
         assert await other.find("me", ["resp_9"]) == {"resp_9": f'"{WORD} 9"'}
+
+
+class SlowVault(Vault):
+    """Opens a record when it is let."""
+
+    opening = threading.Event()
+    may = threading.Event()
+
+    def open(self, record: bytes, *, table: str, row: str, column: str) -> str:
+        if table == responses.name:
+            self.opening.set()
+            assert self.may.wait(30)
+        return super().open(record, table=table, row=row, column=column)
+
+
+async def test_one_that_is_deleted_while_it_is_read_stays_deleted(url: str) -> None:
+    SlowVault.opening.clear()
+    SlowVault.may.clear()
+    database = await open_database(url, SlowVault(bytes(32)))
+    before = Shelf(database, days=1)
+    await before.start()
+    before.memory.scoped("me").keep("resp_1", b"{}", (), {})
+    await before.close()
+    shelf = Shelf(database, days=1)
+    await shelf.start()
+    reading = asyncio.create_task(shelf.get("me", "resp_1"))
+    assert await asyncio.to_thread(SlowVault.opening.wait, 30)
+    assert await shelf.delete("me", "resp_1")
+    SlowVault.may.set()
+    assert await reading is None
+    assert await shelf.get("me", "resp_1") is None
+    await shelf.close()
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+async def test_a_change_of_the_master_key_loses_none(url: str, tmp_path: Path) -> None:
+    vault = open_vault(tmp_path / "home")
+    database = await open_database(url, vault)
+    kept_ = KeptResponses(database, days=1, forget=lambda _owner, _id: None)
+    await kept_.start()
+    ids = [f"resp_{number}" for number in range(60)]
+
+    async def writing() -> None:
+        for id_ in ids:
+            kept_.keep("me", id_, b"x" * 200_000)
+            await kept_.flush()
+
+    writer, changes = asyncio.create_task(writing()), 0
+    while not writer.done():
+        vault.add_key()
+        await reseal(database)
+        vault.drop_old_keys(tmp_path / "backups", datetime.fromtimestamp(changes, UTC))
+        changes += 1
+    await writer
+    await kept_.close()
+    database.vault = open_vault(tmp_path / "home")
+    assert set(await kept_.find("me", ids)) == set(ids)
+    await database.close()
+
+
+async def test_what_is_over_or_too_much_goes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_MOST_BYTES", 3500)
+    monkeypatch.setattr(records, "_PRUNE_AFTER_BYTES", 5000)
+    monkeypatch.setattr(records, "_MOST_FOUND_BYTES", 2500)
+    ahead = 0.0
+    database = await open_database(url, Vault(bytes(32)), clock=lambda: time.time() + ahead)
+    kept_ = KeptResponses(database, days=1, forget=lambda _owner, _id: None)
+    await kept_.start()
+    for number in range(6):
+        ahead += 1
+        kept_.keep("me", f"resp_{number}", b"x" * 1000)
+        await kept_.flush()
+    assert set(await cells(url)) == {"resp_3", "resp_4", "resp_5"}
+    assert set(await kept_.find("me", ["resp_5", "resp_4", "resp_3"])) == {"resp_5", "resp_4"}
+    async with database.writing() as connection:  # one that nobody can read, as after a master key that was lost
+        await connection.execute(update(responses).where(responses.c.id == "resp_5").values(text=b"\1damaged"))
+    assert set(await kept_.find("me", ["resp_5", "resp_4"])) == {"resp_4"}
+    database.vault = Vault(bytes(range(32)), bytes(32))
+    await reseal(database)
+    assert set(await kept_.find("me", ["resp_4"])) == {"resp_4"}
+    ahead += 2 * 86_400
+    await kept_.flush()
+    assert await cells(url) == {}
+    await kept_.close()
+    await database.close()

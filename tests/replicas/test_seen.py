@@ -93,7 +93,7 @@ async def changes(one: Process, other: Process) -> AsyncGenerator[list[Change]]:
     yield [Change(one.store.add(each), lambda: len(other.store.accounts()) == len(names)) for each in new]
     first, second, third, fourth = (account.id for account in one.store.accounts())
     key, _ = await one.keys.create("somebody", None)
-    one.responses.keep("", "resp_1", "text")
+    one.responses.keep("", "resp_1", b"text")
     await one.responses.flush()
     await other.responses.find("", ["resp_1"])
     yield [

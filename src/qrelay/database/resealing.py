@@ -7,10 +7,15 @@ beside everything else; a row that changes meanwhile has been sealed with the ne
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Column, Row, and_, select, update
 
 from qrelay.database.opened import Database
-from qrelay.database.schema import CANARY, SEALED_CELLS
+from qrelay.database.schema import CANARY, SEALED_CELLS, responses
+from qrelay.errors import RelayError
+from qrelay.vault import Vault
+
+log = structlog.get_logger()
 
 _AT_ONCE: Final = 20
 
@@ -35,16 +40,23 @@ async def _sweep(database: Database) -> int:
             }
             if not old:
                 continue
-            place = {"table": table.name, "row": name}
-            new = {
-                column.name: vault.seal(vault.open(record, **place, column=column.name), **place, column=column.name)
-                for column, record in old.items()
-            }
+            try:
+                new = {column.name: _anew(vault, record, column, name) for column, record in old.items()}
+            except RelayError as error:
+                if table is not responses:
+                    raise
+                log.warning("a kept response can't be read, and stays so", response=name, reason=error.message)
+                continue
             unchanged = and_(naming == name, *(column == record for column, record in old.items()))
             async with database.writing() as connection:
                 await connection.execute(update(table).where(unchanged).values(new))
             sealed += len(new)
     return sealed
+
+
+def _anew(vault: Vault, record: bytes, column: Column[Any], row: str) -> bytes:
+    place = {"table": column.table.name, "row": row, "column": column.name}
+    return vault.seal(vault.open(record, **place), **place)
 
 
 async def _rows(database: Database, naming: Column[Any], columns: Sequence[Column[Any]]) -> AsyncGenerator[Row[Any]]:
