@@ -35,7 +35,7 @@ async def web(process: Process) -> AsyncGenerator[httpx.AsyncClient]:
     server = uvicorn.Server(config)
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve, [listener])
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", verify=False) as client:
             yield client
         server.should_exit = True
 

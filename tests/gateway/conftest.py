@@ -15,11 +15,17 @@ from qrelay.http.app import App, build_app
 from qrelay.http.connection import Connection
 from qrelay.settings import Settings
 from qrelay.simulator.server import Simulator
+from qrelay.vault import open_vault
+from tests.sqlite import new_database
 
 
 @asynccontextmanager
 async def serving(settings: Settings, app: App | None = None) -> AsyncGenerator[str]:
     """The gateway's URL, while it serves; `app` is one made of those settings."""
+    database, given = settings.database_path, settings.master_key or settings.master_key_file
+    if database is not None and given is None and not database.exists():
+        open_vault(settings.home)  # a database without its master key is refused
+        new_database(database)
     app = app or build_app(settings)
     config = uvicorn.Config(
         app,
@@ -81,10 +87,11 @@ class Bench(NamedTuple):
 
 @asynccontextmanager
 async def bench(home: Path, sim_options: dict[str, Any] | None = None, **settings: Any) -> AsyncGenerator[Bench]:
+    # No TLS here, and to read the certificates for it takes longer than most tests.
     async with (
         Simulator.serve(**(sim_options or {})) as sim,
         serving(settings_for(sim, home, **settings)) as url,
-        httpx.AsyncClient(base_url=url, timeout=20) as http,
+        httpx.AsyncClient(base_url=url, timeout=20, verify=False) as http,
     ):
         yield Bench(sim, url, http)
 

@@ -18,7 +18,7 @@ async def sim() -> AsyncGenerator[Simulator]:
 
 @pytest.fixture
 async def http() -> AsyncGenerator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(timeout=10, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=10, trust_env=False, verify=False) as client:
         yield client
 
 

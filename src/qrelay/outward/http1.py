@@ -14,7 +14,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from qrelay.outward.exchange import Connection, Exchange, Origin
@@ -30,11 +30,17 @@ def _no_proxy(_: str) -> str | None:
     return None
 
 
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """Not made before it is needed: reading the system's certificates takes 20 ms, a tenth of a short command."""
+    return ssl.create_default_context()
+
+
 class Connections:
     """Opens connections and keeps those that can be used again. `proxy_for`: the URL of the proxy to an address."""
 
     def __init__(self, tls: ssl.SSLContext | None = None, proxy_for: Callable[[str], str | None] = _no_proxy) -> None:
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls
         self._proxy_for = proxy_for
         self._idle: dict[Origin, deque[Connection]] = {}
 
@@ -105,7 +111,7 @@ class Connections:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(connect_seconds):
             connection = Connection(origin, loop)
-            tls = self._tls if origin.scheme == "https" else None
+            tls = (self._tls or _usual_tls()) if origin.scheme == "https" else None
             if origin.proxy is None:
                 await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
             elif tls is None:
