@@ -61,21 +61,23 @@ def test_no_more_tokens_than_asked_for(deltas: list[str], limit: int) -> None:
     if limiter.reached is None:
         assert got == text
     else:
-        assert limiter.reached == Reached("max_tokens")
+        assert limiter.reached == Reached("max_tokens", tokens=limit)
         assert bytes_of(text[: len(got) + 1]) > limit, "as much as fits is said"
 
 
 def test_tokens_are_a_vocabularys() -> None:
     limiter = Limiter(conversation(max_tokens=3), count_text)
     assert said(limiter, "one", " two", " three four five") == "one two three"
-    assert limiter.reached == Reached("max_tokens")
+    assert limiter.reached == Reached("max_tokens", tokens=3)
 
 
 def test_a_tool_use_is_never_cut_in_the_middle() -> None:
     limiter = Limiter(conversation(max_tokens=3), count_text)
     tool: list[Event] = [ToolUseStart("t", "tool"), ToolInputDelta('{"path": "' + "x" * 100 + '"}'), ToolUseEnd()]
     assert limiter.feed(tool) == tool
-    assert limiter.reached == Reached("max_tokens")
+    assert limiter.reached is not None
+    assert limiter.reached.stop_reason == "max_tokens"
+    assert limiter.reached.tokens == count_text('{"path": "' + "x" * 100 + '"}'), "what was told, though it is more"
 
 
 def test_one_tool_use_if_only_one_is_wanted() -> None:

@@ -75,3 +75,13 @@ async def test_what_the_service_counts_is_not_counted() -> None:
     assert isinstance(events[-1], Finish)
     assert (events[-1].usage.input_tokens, events[-1].usage.output_tokens) == (10, 5)
     assert counted.threads == set()
+
+
+@pytest.mark.parametrize("tail", [UNCOUNTED, metadata("END_TURN", {"outputTokens": 40})])
+async def test_no_more_tokens_are_told_than_were_asked_for(tail: bytes) -> None:
+    """Whatever was read besides, or the service says of the whole answer that it gave."""
+    answer = text("one two three") + text(" four five six") + tail
+    *_, said, finish = await read(answer, Counted(), SMALL, max_tokens=2)
+    assert said == TextDelta("one two")
+    assert isinstance(finish, Finish)
+    assert (finish.stop_reason, finish.usage.output_tokens, finish.usage.estimated) == ("max_tokens", 2, True)

@@ -17,10 +17,11 @@ from qrelay.events import Event, ReasoningDelta, StopReason, TextDelta, ToolInpu
 
 
 class Reached(NamedTuple):
-    """Why a reply was ended here."""
+    """Why a reply was ended here; `tokens` is what was told of it, where they are what ended it."""
 
     stop_reason: StopReason
     stop_sequence: str | None = None
+    tokens: int | None = None
 
 
 class Limiter:
@@ -66,12 +67,12 @@ class Limiter:
                     self._budget.spend(event.json)
             case ReasoningDelta():
                 if self._budget is not None and self._budget.spend(event.text):
-                    self.reached = Reached("max_tokens")
+                    self.reached = Reached("max_tokens", tokens=self._budget.told)
             case _:
                 pass
         out.append(event)
         if isinstance(event, ToolUseEnd) and self._budget is not None and self._budget.spent:
-            self.reached = Reached("max_tokens")
+            self.reached = Reached("max_tokens", tokens=self._budget.told)
 
     def _text(self, text: str, out: list[Event]) -> None:
         if not self._sequences:
@@ -93,7 +94,7 @@ class Limiter:
     def _say(self, text: str, out: list[Event]) -> None:
         if self._budget is not None and self._budget.spend(text):
             text = self._budget.cut(text)
-            self.reached = Reached("max_tokens")
+            self.reached = Reached("max_tokens", tokens=self._budget.told)
         if text:
             out.append(TextDelta(text))
 
@@ -113,6 +114,7 @@ class _Budget:
     """So many tokens. One has at least a byte, so nothing is counted while the bytes alone are within what is left."""
 
     def __init__(self, tokens: int, count: Callable[[str], int]) -> None:
+        self._all = tokens
         self._left = tokens
         self._count = count
         self._uncounted: list[str] = []
@@ -130,10 +132,16 @@ class _Budget:
             self.spent = self._left < 0
         return self.spent
 
+    @property
+    def told(self) -> int:
+        """How many were told, once they are `spent`: more than there were where something was not cut."""
+        return self._all - self._left
+
     def cut(self, text: str) -> str:
         """The most of the text just spent that does fit."""
         over = -self._left
         fits = max(0, self._count(text) - over)
+        self._left = 0
         low, high = 0, len(text)
         while low < high:
             middle = (low + high + 1) // 2

@@ -9,6 +9,8 @@ from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
+from msgspec.structs import replace
+
 from qrelay.accounts.pool import Lease
 from qrelay.errors import RelayError
 from qrelay.events import Event, Finish
@@ -55,6 +57,8 @@ class Flow:
             self.ended = reader.failure is None
         if (reached := limiter.reached) is not None:  # whatever came after the caller's limit
             usage = await self._counting(reader.usage)
+            if reached.tokens is not None and usage.output_tokens > reached.tokens:
+                usage = replace(usage, output_tokens=reached.tokens, estimated=True)  # of what the caller got
             events.append(Finish(reached.stop_reason, usage, reached.stop_sequence))
             self.ended = True
         elif reader.failure is not None and not events:
