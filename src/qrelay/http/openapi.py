@@ -25,29 +25,59 @@ from qrelay.http.transfer import ExportBody, ImportBody
 
 
 class Operation(NamedTuple):
-    """One method of one path. `body` is a model, an example for APIs that others describe, or None."""
+    """One method of one path. `body` is a model, an example for APIs that others describe, or None.
+
+    `query` is what may stand behind the question mark: its name, and what it says.
+    """
 
     method: str
     path: str
     summary: str
     body: type[BaseModel] | Mapping[str, Any] | None = None
+    query: Mapping[str, str] = {}
 
 
 _HELLO = [{"role": "user", "content": "Hello"}]
 _RESPONSES = {"model": "claude-sonnet-4.5", "input": "Hello"}
 _CHAT = {"model": "claude-sonnet-4.5", "messages": _HELLO}
+_COUNTED = {"model": "claude-sonnet-4.5", "messages": _HELLO}
 _MESSAGES = {"model": "claude-sonnet-4.5", "max_tokens": 1024, "messages": _HELLO}
+
+_MODELS = {
+    "limit": "So many rows (in Anthropic's shape)",
+    "after_id": "Those behind this one",
+    "before_id": "Those before this one",
+}
+_FILE = {"name": "What the file is called", "dry_run": "1 only shows what would be taken"}
+_AUDIT = {"limit": "So many rows", "before": "Those before the row of this number"}
+_REQUESTS = {
+    "limit": "So many rows, at most 1000",
+    "before": "Those before the row of this number: `next` of the page before",
+    "since": "Those that began at this time or later",
+    "status": "ok, error, an outcome, or an HTTP status",
+    "dialect": "messages, chat or responses",
+    "model": "The model that was asked for, or that answered",
+    "account": "An account's id or its name",
+    "key": "A key's id",
+}
+_USAGE = {
+    "from": "The first hour or day; without it the last 24 hours or 30 days",
+    "to": "Where it ends",
+    "step": "hour or day",
+    "by": "model, account, key, dialect or none",
+    "format": "json or csv",
+}
 
 TABLE: Mapping[str, Sequence[Operation]] = {
     "Client APIs": (
         Operation("POST", "/v1/messages", "Anthropic's Messages API", _MESSAGES),
-        Operation("POST", "/v1/messages/count_tokens", "Count a request's tokens, an estimate", _MESSAGES),
+        Operation("POST", "/v1/messages/count_tokens", "Count a request's tokens, an estimate", _COUNTED),
         Operation("POST", "/v1/chat/completions", "OpenAI's Chat Completions API", _CHAT),
         Operation("POST", "/v1/responses", "OpenAI's Responses API", _RESPONSES),
         Operation("POST", "/v1/responses/compact", "Shorten a conversation", _RESPONSES),
         Operation("GET", "/v1/responses/{id}", "A response that was kept"),
         Operation("DELETE", "/v1/responses/{id}", "Forget a response"),
-        Operation("GET", "/v1/models", "The models there are, in the caller's shape"),
+        Operation("GET", "/v1/models", "The models there are, in the caller's shape", query=_MODELS),
         Operation("GET", "/v1/models/{id}", "One model"),
     ),
     "Accounts": (
@@ -62,7 +92,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v2/accounts/{id}/test", "Try it with one tiny real request"),
         Operation("GET", "/v2/accounts/{id}/quota", "What it has left"),
         Operation("POST", "/v2/import", "Take accounts that other programs stored", ImportBody),
-        Operation("POST", "/v2/import/file", "The same from a file's bytes; ?name=, ?dry_run=1 only shows"),
+        Operation("POST", "/v2/import/file", "The same from a file's bytes", query=_FILE),
         Operation("POST", "/v2/master-key/rotate", "Change the master key, by the owner's own commands only"),
         Operation(
             "POST", "/v2/export", "Give accounts with their secrets, to the owner's own commands only", ExportBody
@@ -78,19 +108,24 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("GET", "/v2/keys", "The client keys made here"),
         Operation("POST", "/v2/keys", "Make a client key; it is shown this once", KeyBody),
         Operation("DELETE", "/v2/keys/{id}", "Revoke a client key, at once"),
-        Operation("GET", "/v2/audit", "Who changed what, the newest first"),
+        Operation("GET", "/v2/audit", "Who changed what, the newest first", query=_AUDIT),
         Operation("POST", "/v2/session", "Log in to the console with the admin secret", SessionBody),
         Operation("GET", "/v2/session", "Whether a log-in is needed, and whether it is done"),
         Operation("DELETE", "/v2/session", "Log out"),
     ),
     "Gateway": (
-        Operation("GET", "/v2/requests", "The request log, the newest first"),
+        Operation("GET", "/v2/requests", "The request log, the newest first", query=_REQUESTS),
         Operation("GET", "/v2/requests/live", "The request log as it grows, as server-sent events"),
         Operation("GET", "/v2/requests/{id}", "One request, by the id that its client was told"),
-        Operation("GET", "/v2/usage", "Requests, tokens and credits by hour or day, as JSON or CSV"),
+        Operation("GET", "/v2/usage", "Requests, tokens and credits by hour or day, as JSON or CSV", query=_USAGE),
         Operation("GET", "/v2/overview", "How the gateway does, on one page"),
         Operation("GET", "/v2/health", "What it needs, checked"),
         Operation("GET", "/v2/settings", "Every setting and where it came from"),
+        Operation("GET", "/", "The console; two words for programs"),
+        Operation("GET", "/admin", "The console"),
+        Operation("GET", "/docs", "This description, as a page"),
+        Operation("GET", "/openapi.json", "This description"),
+        Operation("GET", "/api/hello", "Is it alive, as Claude Code asks"),
         Operation("GET", "/livez", "Is it alive"),
         Operation("GET", "/readyz", "Can it serve a request"),
         Operation("GET", "/healthz", "Is it alive"),
@@ -136,9 +171,12 @@ def describe() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.get("$defs", {}),
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
         },
-        "security": [{}, {"bearer": []}],
+        "security": [{}, {"bearer": []}, {"key": []}],
     }
 
 
@@ -149,10 +187,12 @@ def _operation(tag: str, operation: Operation) -> dict[str, Any]:
         "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         "responses": {"200": {"description": "Done."}, "default": {"description": "Not done; the body says why."}},
     }
-    if names := re.findall(r"\{(\w+)\}", operation.path):
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    text = {"schema": {"type": "string"}}
+    names = re.findall(r"\{(\w+)\}", operation.path)
+    inside = [{"name": name, "in": "path", "required": True} | text for name in names]
+    behind = [{"name": name, "in": "query", "description": said} | text for name, said in operation.query.items()]
+    if inside or behind:
+        described["parameters"] = inside + behind
     if (body := operation.body) is not None:
         if isinstance(body, type):
             schema: dict[str, Any] = {"$ref": f"#/components/schemas/{body.__name__}"}

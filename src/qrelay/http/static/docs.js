@@ -23,10 +23,10 @@ function shown(operation) {
   const body = document.createElement("div");
   const form = document.createElement("form");
   const inputs = (operation.parameters ?? []).map((parameter) => {
-    const label = make("label", parameter.name);
+    const label = make("label", [parameter.name, parameter.description].filter(Boolean).join(": "));
     const input = document.createElement("input");
     input.name = parameter.name;
-    input.required = parameter.required;
+    input.required = parameter.required ?? false;
     label.append(input);
     form.append(label);
     return input;
@@ -63,7 +63,13 @@ function shown(operation) {
 
 async function send(operation, inputs, text, answer) {
   let path = operation.path;
-  for (const input of inputs) path = path.replace(`{${input.name}}`, encodeURIComponent(input.value));
+  const query = new URLSearchParams();
+  (operation.parameters ?? []).forEach((parameter, at) => {
+    const { value } = inputs[at];
+    if (parameter.in === "path") path = path.replace(`{${parameter.name}}`, encodeURIComponent(value));
+    else if (value) query.set(parameter.name, value);
+  });
+  if (query.size) path += `?${query}`;
   const headers = authorization();
   if (text) headers["content-type"] = "application/json";
   const response = await fetch(path, { method: operation.method, headers, body: text?.value });
