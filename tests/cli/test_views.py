@@ -42,7 +42,9 @@ def test_usage(on_service: Command) -> None:
     [row] = rows(on_service("usage", "--json"))
     assert (row["label"], row["success_count"], row["error"]) == ("environment", 0, None)
     assert row["quota"]["limit"] > 0
-    assert "environment" in on_service("usage").out
+    cells = on_service("usage").out.splitlines()[1].split()
+    assert cells[0] == "environment"
+    assert cells[-3:-1] == ["0.00", f"{row['quota']['limit']:.2f}"]
 
 
 def test_requests_and_what_they_used(on_service: Command) -> None:

@@ -265,7 +265,7 @@ def _show(rows: Sequence[Row]) -> None:
                 row["is_active"],
                 row["success_count"],
                 row["error_count"],
-                row["quota"] and f"{row['quota']['used']:g}/{row['quota']['limit']:g}",
+                row["quota"] and f"{row['quota']['used']:.2f}/{row['quota']['limit']:g}",
                 row["quota"] and row["quota"]["resets_at"],
                 row["last_refresh_time"] and f"{row['last_refresh_time']} {row['last_refresh_status']}",
             )

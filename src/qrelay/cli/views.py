@@ -51,5 +51,6 @@ def show_usage(chosen: Settings, *, as_json: bool) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     quota: dict[str, Any] = row["quota"] or {}
-    left = [quota.get(name) for name in ("plan", "used", "limit", "resets_at")]
-    return (row["label"] or row["id"][:8], row["state"], row["success_count"], row["error_count"], *left)
+    figures = [None if (figure := quota.get(name)) is None else f"{figure:.2f}" for name in ("used", "limit")]
+    told = (row["label"] or row["id"][:8], row["state"], row["success_count"], row["error_count"])
+    return (*told, quota.get("plan"), *figures, quota.get("resets_at"))
