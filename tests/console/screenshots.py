@@ -8,6 +8,7 @@ import random
 import shutil
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,10 +43,19 @@ async def main() -> None:
                 )
                 chinese = language == "zh-CN"
                 for name in PAGES[:4] if chinese else PAGES:
+                    keys = await _some_keys(relay) if name == "keys" else []
                     await _show(page, relay, name)
                     await page.screenshot(path=FOLDER / f"{name}-{'zh' if chinese else theme}.png")
+                    for key in keys:  # with one, the playground would need one too
+                        await relay.http.delete(f"/v2/keys/{key}")
                 await page.close()
             await browser.close()
+
+
+async def _some_keys(relay: Bench) -> list[str]:
+    month = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+    asked: list[dict[str, str]] = [{"name": "laptop"}, {"name": "build server", "expires_at": month}, {"name": "Anna"}]
+    return [(await relay.http.post("/v2/keys", json=key)).json()["id"] for key in asked]
 
 
 async def _show(page: Page, relay: Bench, name: str) -> None:

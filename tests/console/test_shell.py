@@ -70,7 +70,7 @@ async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: st
     async with bench(tmp_path / "home") as relay, opened(browser, relay, locale=language) as desk:
         page = desk.page
         await write(tmp_path / "home", *(ended(number, client="codex_cli_rs/0.169.0") for number in range(100)))
-        for width in (360, 768, 1024, 1440):
+        for width in (360, 768, 1024, 1180, 1440):
             await page.set_viewport_size({"width": width, "height": 740})
             await desk.open("/console/requests")
             await expect(page.locator("tbody tr").first).to_be_visible()

@@ -14,7 +14,10 @@ import { say } from "../ui/toasts.js";
 import { t } from "../words.js";
 import { nameOf } from "./account.js";
 
-const KINDS = ["builder_id", "identity_center", "api_key"];
+const KINDS = ["builder_id", "identity_center", "api_key", "tokens"];
+const BY_CODE = ["builder_id", "identity_center"];
+/** What somebody has who comes with tokens, and what it is called. */
+const TOKENS = { clientId: "client", clientSecret: "secret", refreshToken: "refresh" };
 
 /**
  * @param {{account: import("./account.js").Account | null, changed: () => Promise<unknown>, onClose: () => void}} props
@@ -38,6 +41,7 @@ function Wish({ account, changed, onClose, begun }) {
   const [startUrl, setStartUrl] = useState("");
   const [region, setRegion] = useState("us-east-1");
   const [key, setKey] = useState("");
+  const [tokens, setTokens] = useState(/** @type {Record<string, string>} */ ({ clientId: "", clientSecret: "", refreshToken: "" }));
   const [error, setError] = useState(/** @type {any} */ (null));
   const named = label.trim() || undefined;
   const begin = async () => {
@@ -45,8 +49,8 @@ function Wish({ account, changed, onClose, begun }) {
     try {
       if (account) {
         begun(await post("/v2/auth/start", { accountId: account.id }));
-      } else if (kind === "api_key") {
-        const added = await post("/v2/accounts", { kind, apiKey: key.trim(), label: named });
+      } else if (!BY_CODE.includes(kind)) {
+        const added = await post("/v2/accounts", { label: named, ...(kind === "api_key" ? { kind, apiKey: key.trim() } : tokens) });
         await changed();
         say(t("accounts.said.added", { name: nameOf(added) }));
         onClose();
@@ -71,12 +75,15 @@ function Wish({ account, changed, onClose, begun }) {
             <${Field} label=${t("accounts.fact.start")} value=${startUrl} set=${setStartUrl} required type="url" placeholder="https://….awsapps.com/start" />
             <${Field} label=${t("accounts.fact.region")} value=${region} set=${setRegion} required />`}
           ${kind === "api_key" && html`<${Field} label=${t("account.kind.api_key")} value=${key} set=${setKey} type="password" required />`}
+          ${kind === "tokens" && Object.entries(TOKENS).map(([name, word]) => html`
+            <${Field} key=${name} label=${t(`accounts.fact.${word}`)} value=${tokens[name]} type=${name === "clientId" ? "text" : "password"}
+              set=${(value) => setTokens({ ...tokens, [name]: value.trim() })} required />`)}
           ${kind === "builder_id" && html`<p class="meta">${t("accounts.login.social")} <a href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a></p>`}
         `}
       ${error && html`<${Problem} error=${error} />`}
       <div class="actions">
         <${Button} act=${onClose}>${t("cancel")}<//>
-        <${Button} kind="primary" type="submit" act=${begin}>${t(kind === "api_key" ? "account.add" : "accounts.login.start")}<//>
+        <${Button} kind="primary" type="submit" act=${begin}>${t(account || BY_CODE.includes(kind) ? "accounts.login.start" : "account.add")}<//>
       </div>
     </form>
   `;

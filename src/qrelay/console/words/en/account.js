@@ -30,6 +30,7 @@ export default {
   "account.kind.social": "Social log-in",
   "account.kind.external_idp": "External log-in",
   "account.kind.api_key": "API key",
+  "account.kind.tokens": "Tokens",
   "account.quota.unknown": "Credits unknown",
   "account.quota.used": "{share} of the credits are used",
   "account.quota.left": "{left} of {limit} credits left",

@@ -30,6 +30,7 @@ export default {
   "account.kind.social": "社交账号登录",
   "account.kind.external_idp": "外部身份登录",
   "account.kind.api_key": "API 密钥",
+  "account.kind.tokens": "令牌",
   "account.quota.unknown": "额度未知",
   "account.quota.used": "额度已用 {share}",
   "account.quota.left": "剩余 {left}，共 {limit}",

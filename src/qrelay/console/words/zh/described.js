@@ -8,7 +8,6 @@ export default {
   "More names callers may reach the gateway by (their `Host`), separated by commas; loopback names always may.": "允许用来访问网关的其他主机名（`Host`），以逗号分隔；本机名称始终允许。",
   "Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` or `Forwarded` says who came to them: wrong secrets count for that address, and the audit log shows it. It opens nothing.": "受信任代理的地址或网段，以逗号分隔，其 `X-Forwarded-For` 或 `Forwarded` 表明访问者：密钥输错的次数按该地址计算，审计日志显示该地址。它不开放任何接口。",
   "The browser origins that may call the client routes, such as https://chat.example, separated by commas. Never the management routes.": "允许调用客户端接口的浏览器来源，例如 https://chat.example，以逗号分隔。管理接口始终不开放。",
-  "Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` or `Forwarded` says who came to them: wrong secrets count for that address, and the audit log shows it. It opens nothing.": "受信任的代理地址和网段，以逗号分隔；它们的 `X-Forwarded-For` 或 `Forwarded` 表明来访者：输错密钥的次数按该地址计算，审计日志也显示该地址。它不会放行任何访问。",
   "Whether there are management routes; with false they answer 404.": "是否提供管理接口（和控制台）；false 时它们返回 404。",
   "The largest request body that is read; a larger one is answered with 413.": "可接收的最大请求体；超过时返回 413。",
   "How long after SIGTERM new requests are still taken, while `/readyz` says not ready: behind a load balancer, so long as it takes to notice.": "收到 SIGTERM 后仍接受新请求的时间，此时 `/readyz` 已报告未就绪：应等于负载均衡器察觉所需的时间。",
