@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
-import aiohttp
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
@@ -27,6 +26,7 @@ _PATIENCE: Final = 10.0  # seconds for a server that starts or ends, and for oth
 _STEP: Final = 0.1
 
 _Send: TypeAlias = Callable[[str, str, bytes], Awaitable[tuple[int, bytes]]]
+"""Method, path and body to status and body. Raises OSError when nothing comes back."""
 
 
 class Answer(NamedTuple):
@@ -47,7 +47,7 @@ class Management:
         """Whatever comes back. Raises Failed when nothing does."""
         try:
             status, raw = await self._send(method, path, b"" if body is None else msgspec.json.encode(body))
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise Failed("The running server stopped answering.", "Its own output says why.") from error
         try:
             return Answer(status, msgspec.json.decode(raw) if raw else None)
@@ -117,6 +117,8 @@ async def _find(chosen: Settings, stack: AsyncExitStack) -> Management:
 
 async def _reach(chosen: Settings, server: Running, stack: AsyncExitStack) -> Management | None:
     """The running server, unless it is ending just now."""
+    import aiohttp  # noqa: PLC0415 - only needed beside a server, and slow to load
+
     headers = {"content-type": "application/json"}
     if server.socket is not None:
         base, connector = "http://localhost", aiohttp.UnixConnector(server.socket)
@@ -129,12 +131,15 @@ async def _reach(chosen: Settings, server: Running, stack: AsyncExitStack) -> Ma
     stack.push_async_callback(session.close)
 
     async def send(method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        async with session.request(method, base + path, data=body) as answer:
-            return answer.status, await answer.read()
+        try:
+            async with session.request(method, base + path, data=body) as answer:
+                return answer.status, await answer.read()
+        except aiohttp.ClientError as error:
+            raise ConnectionError(str(error)) from error
 
     try:
         await send("GET", "/livez", b"")
-    except (aiohttp.ClientError, OSError):
+    except OSError:
         return None
     return Management(send, as_owner=server.socket is not None)
 
