@@ -77,6 +77,7 @@ async def test_token_refresh_on_demand(fresh: Bench) -> None:
     assert refused.status_code == 401
     assert refused.json()["success"] is False
     assert "invalid_grant" in refused.json()["error"]
+    assert ". Log the account in again" in refused.json()["error"], "two sentences"
 
 
 async def test_another_sites_page_cannot_have_a_token_refreshed(fresh: Bench) -> None:

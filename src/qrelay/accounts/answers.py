@@ -170,7 +170,7 @@ def _refusal(response: Response, answer: Mapping[str, Any], *, dead_on_401: bool
         kind = "unreachable"
     told = answer.get("error_description") or answer.get("message") or answer.get("Message")
     words = ", ".join(str(text)[:_LONGEST_REASON] for text in (said if isinstance(said, str) else name, told) if text)
-    message = f"{response.host} answered {status}" + (f": {words}" if words else "")
+    message = f"{response.host} answered {status}" + (f": {words.rstrip('.')}." if words else ".")
     return Refusal(kind=kind or "refused", message=message, error=word or named, region=_text(answer, "region"))
 
 
