@@ -71,7 +71,7 @@ def _named(camel: str) -> Any:
 
 class _Body(BaseModel):
     # What was sent stays out of error texts: it may be a secret in the wrong place.
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     label: Line = None
     enabled: bool | None = None

@@ -24,7 +24,7 @@ from qrelay.http.management import told
 class AccountBody(BaseModel):
     """`POST /api/accounts`."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     name: Line = None
     refresh_token: Word

@@ -28,7 +28,7 @@ _PREVIEW = 10
 class CredentialsBody(BaseModel):
     """`POST /credentials`."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     client_id: Word
     client_secret: Word

@@ -35,7 +35,7 @@ def routes(keys: Keys) -> list[Route]:
 class KeyBody(BaseModel):
     """`POST /v2/keys`."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     name: Line = None
     expires_at: Annotated[datetime | None, BeforeValidator(blank_is_none)] = None

@@ -48,7 +48,7 @@ def routes(log_ins: LogIns, store: AccountStore, leaving: Leaving) -> list[Route
 class StartBody(BaseModel):
     """`POST /v2/auth/start`. Whether region and start URL make sense together is `accounts.device`'s business."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     label: Line = None
     enabled: bool | None = None

@@ -1,150 +1,42 @@
-"""`GET /metrics`: what was counted elsewhere, told as Prometheus reads it. Nothing is computed before it is asked for.
+"""`GET /metrics`: its door. What is told: `exposition`, loaded when somebody asks, since few servers are ever asked."""
 
-Names and labels are a promise to dashboards. An account is named by the first part of its id, never by its label.
-"""
+from functools import cache
+from typing import TYPE_CHECKING
 
-import platform
-from collections.abc import Callable, Iterable, Mapping
-from itertools import accumulate
-from typing import get_args
-
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qrelay import __version__
-from qrelay.accounts.account import AccountState
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.errors import RelayError
 from qrelay.gateway import Gateway
 from qrelay.http.doors import Doors
 from qrelay.http.management import refusal
-from qrelay.http.traffic import BOUNDS, Histogram, Kind, Traffic
+from qrelay.http.traffic import Traffic
 from qrelay.records.journal import Journal
-from qrelay.upstream.quota import kept
+
+if TYPE_CHECKING:
+    from qrelay.http.exposition import Encoder
 
 
 def routes(
     traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, *, doors: Doors, journal: Journal
 ) -> list[Route]:
     """The one route. It has a door of its own: loopback or the admin secret."""
-    registry = CollectorRegistry()
-    registry.register(_Counted(traffic, gateway, refresher, pool, journal))
-    ProcessCollector(registry=registry)
+
+    @cache
+    def encoder() -> "Encoder":
+        from qrelay.http import exposition  # noqa: PLC0415 - see above
+
+        return exposition.encoder(exposition.Counted(traffic, gateway, refresher, pool, journal))
 
     async def metrics(request: Request) -> Response:
         try:
             await doors.check_metrics(request.scope)
         except RelayError as error:
             return refusal(error, request.url.path)
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(registry), headers={"content-type": content_type})
+        text, content_type = encoder()(request.headers.get("accept", ""))
+        return Response(text, headers={"content-type": content_type})
 
     return [Route("/metrics", metrics, methods=["GET", "HEAD"])]
-
-
-class _Counted(Collector):
-    def __init__(self, traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, journal: Journal) -> None:
-        self._traffic = traffic
-        self._gateway = gateway
-        self._refresher = refresher
-        self._pool = pool
-        self._journal = journal
-
-    def collect(self) -> Iterable[Metric]:
-        traffic = self._traffic
-        requests = CounterMetricFamily(
-            "qrelay_requests",
-            "Chat requests, by the status they ended with (that of its error for a stream that broke, 499 for a client "
-            "that left).",
-            labels=("dialect", "model", "status", "stream"),
-        )
-        for (dialect, model, status, stream), count in traffic.requests.items():
-            requests.add_metric((dialect, model, str(status), stream), count)
-        yield requests
-        yield _histogram("qrelay_request_duration_seconds", "To the end of the answer.", traffic.durations)
-        yield _histogram("qrelay_time_to_first_byte_seconds", "To the first byte of the answer.", traffic.first_bytes)
-        tokens = CounterMetricFamily(
-            "qrelay_tokens", "Tokens as clients were told them, estimates included.", labels=("direction", "model")
-        )
-        for labels, count in traffic.tokens.items():
-            tokens.add_metric(labels, count)
-        yield tokens
-        yield GaugeMetricFamily("qrelay_streams_in_flight", "Streams that are being sent.", value=traffic.streams)
-        yield CounterMetricFamily(
-            "qrelay_client_disconnects", "Clients that left before their answer ended.", value=traffic.disconnects
-        )
-        yield _by_outcome("qrelay_upstream_attempts", "Chat calls to the service.", self._gateway.attempts)
-        yield _by_outcome("qrelay_token_refresh", "Refreshes of tokens.", self._refresher.outcomes)
-        yield CounterMetricFamily(
-            "qrelay_usage_rows_dropped",
-            "Rows of the request log that could not be written down.",
-            value=self._journal.dropped,
-        )
-        yield self._accounts()
-        yield self._quotas()
-        yield self._cooldowns()
-        failovers = CounterMetricFamily(
-            "qrelay_failovers", "Requests that went on to another account, by what failed.", labels=("reason",)
-        )
-        for reason, count in self._gateway.failovers.items():
-            failovers.add_metric((str(reason),), count)
-        yield failovers
-        yield GaugeMetricFamily(
-            "qrelay_queued", "Requests that wait for an account with room.", value=self._pool.queued
-        )
-        build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
-        build.add_metric((__version__, platform.python_version()), 1)
-        yield build
-
-    def _accounts(self) -> Metric:
-        states = GaugeMetricFamily("qrelay_account_state", "1 for the state it is in.", labels=("account", "state"))
-        for account in self._pool.store.accounts():
-            stands = self._pool.roll.state(account)
-            for state in get_args(AccountState):
-                states.add_metric((account.id[:8], state), float(stands == state))
-        return states
-
-    def _quotas(self) -> Metric:
-        used = GaugeMetricFamily(
-            "qrelay_account_quota_used_ratio", "How much of its plan's credits is used, of 1.", labels=("account",)
-        )
-        for account in self._pool.store.accounts():
-            quota = kept(account.quota)
-            if quota is not None and quota.main is not None and quota.main.limit > 0:
-                used.add_metric((account.id[:8],), quota.main.used / quota.main.limit)
-        return used
-
-    def _cooldowns(self) -> Metric:
-        left = GaugeMetricFamily(
-            "qrelay_account_cooldown_seconds",
-            "Until it is asked for the model again (`any`: for every model).",
-            labels=("account", "model"),
-        )
-        now = self._pool.store.clock()
-        for account in self._pool.store.accounts():
-            for entry in self._pool.store.cooldowns.of(account.id):
-                left.add_metric((account.id[:8], entry.model or "any"), entry.until - now)
-        return left
-
-
-def _by_outcome(name: str, told: str, counted: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, f"{told} `ok`, or the code of what failed.", labels=("outcome",))
-    for outcome, count in counted.items():
-        family.add_metric((str(outcome),), count)
-    return family
-
-
-def _histogram(name: str, told: str, histograms: Mapping[Kind, Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, told, labels=Kind._fields)
-    write: Callable[[float], str] = "{:g}".format
-    ends = [*map(write, BOUNDS), "+Inf"]
-    for kind, histogram in histograms.items():
-        counts = accumulate(histogram.steps)
-        family.add_metric(kind, list(zip(ends, counts, strict=True)), histogram.total)
-    return family

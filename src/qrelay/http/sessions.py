@@ -41,7 +41,7 @@ def routes(sessions: Sessions | None, doors: Doors, audit: AuditLog) -> list[Rou
 class SessionBody(BaseModel):
     """`POST /v2/session`."""
 
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     secret: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 

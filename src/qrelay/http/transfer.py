@@ -43,7 +43,7 @@ def routes(store: AccountStore) -> list[Route]:
 
 
 class ImportBody(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True, defer_build=True)
 
     accounts: list[Any] = Field(max_length=10_000)
     revive: bool = False
@@ -56,7 +56,7 @@ class _ImportRow(CreateBody):
 
 
 class ExportBody(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     ids: list[str] | None = None
 
