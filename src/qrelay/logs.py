@@ -10,6 +10,7 @@ import atexit
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -182,8 +183,14 @@ def _as_text(line: RequestLine) -> str:
 
 
 def _as_json(line: RequestLine) -> str:
-    now = datetime.now(UTC).isoformat(timespec="microseconds")[:26]
-    return f'{{"event":"request","level":"info","timestamp":"{now}Z",{_encode(line)[1:].decode()}\n'
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    now = f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
+    return f'{{"event":"request","level":"info","timestamp":"{now}",{_encode(line)[1:].decode()}\n'
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 atexit.register(flush)

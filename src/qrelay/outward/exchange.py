@@ -14,6 +14,8 @@ from qrelay.outward.proxy import Proxy
 _UNREAD_LIMIT = 256 * 1024
 """Bytes of a body that wait for a slow reader before the service is told to wait too."""
 _HEAD_LIMIT = 64 * 1024
+_COPIED = 16 * 1024
+"""Up to so many bytes one buffer, copied, leaves sooner than two."""
 
 
 class Origin(NamedTuple):
@@ -40,7 +42,10 @@ class Connection(asyncio.Protocol):
     def begin(self, head: bytes, body: bytes, give_back: "Callable[[Connection], None]") -> "Exchange":
         self._exchange = exchange = Exchange(self, self._loop, give_back)
         if self._transport is not None and not self._closed:
-            self._transport.writelines((head, body) if body else (head,))
+            if len(body) <= _COPIED:
+                self._transport.write(head + body)
+            else:
+                self._transport.writelines((head, body))
         else:
             exchange.break_off(ConnectionResetError(None, "the connection was closed"))
         return exchange
