@@ -163,6 +163,6 @@ def test_a_full_disk_costs_lines_and_nothing_else(form: Literal["text", "json"])
     assert out.getvalue() == ""
     out.full = False
     log_request(request)
-    told, written = out.getvalue().splitlines()
+    written, told = out.getvalue().splitlines()
     assert "the log could not be written for a while" in told
     assert "req_1" in written

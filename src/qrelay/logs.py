@@ -197,7 +197,7 @@ atexit.register(flush)
 
 
 class _Outlet:
-    """Where lines go. A full disk costs lines, of which it is told how many, and nobody's request fails for it."""
+    """Where lines go. A full disk costs lines, of which it is told how many at most, and fails nobody's request."""
 
     def __init__(self, out: TextIO, *, text: bool) -> None:
         self._out = out
@@ -206,12 +206,12 @@ class _Outlet:
 
     def write(self, text: str) -> int:
         try:
-            if self._lost:
+            self._out.write(text)
+            if self._lost and text.endswith("\n"):  # told afterwards, or it would be told again and again
                 event = {"event": "the log could not be written for a while", "level": "warning", "lost": self._lost}
                 said = " ".join(f"{name}={value}" for name, value in event.items())
                 self._out.write(f"{said if self._text else msgspec.json.encode(event).decode()}\n")
                 self._lost = 0
-            self._out.write(text)
         except OSError:
             self._lost += text.count("\n")
         return len(text)
