@@ -110,6 +110,15 @@ async def test_a_large_body_arrives_whole_though_nobody_reads_it_at_once() -> No
     assert b"\r\n7\r\n3000000\r\n0\r\n\r\n" in answer
 
 
+async def test_a_head_without_an_end_is_refused() -> None:
+    too_much = 64 * 1024 + 1  # and not a byte more, so that all of it is read before the connection is closed
+    async with serving(echo) as port:
+        for rest in (b"x-many: y\r\n" * 6600, b"x-long: " + b"z" * too_much):
+            head = (POST + rest)[:too_much]
+            assert (await said(port, head[:9000], head[9000:])).startswith(b"HTTP/1.1 431 ")
+        assert b"POST /echo  " in await said(port, POST, b"x-long: " + b"z" * 50_000 + b"\r\n" + END + b"\r\n")
+
+
 async def test_no_http_is_refused() -> None:
     async with serving(echo) as port:
         assert (await said(port, b"\x16\x03\x01\x02\x00\x01\r\n\r\n")).startswith(b"HTTP/1.1 400 ")

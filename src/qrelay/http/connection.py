@@ -8,7 +8,9 @@ who asks for another protocol (`Upgrade`) is answered in this one.
 """
 
 import asyncio
+import http
 import logging
+import math
 from collections import deque
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
@@ -23,7 +25,10 @@ from qrelay.http.incoming import Incoming
 
 _log = logging.getLogger("uvicorn.error")
 _ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
-_BAD: Final = b"Invalid HTTP request received."
+_BAD: Final = http.HTTPStatus.BAD_REQUEST, b"Invalid HTTP request received."
+_LARGE: Final = http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, b"The head of the request is too large."
+_HEAD_LIMIT: Final = 64 * 1024
+"""Bytes of a head that may come before its end does: more is nobody's head, and would fill the memory."""
 
 
 class _Target(NamedTuple):
@@ -56,6 +61,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._asks_first = False
+        self._head_size = 0.0
+        """Bytes that came for a head whose end hasn't; no number of them is too large within a body."""
         self._arriving: Incoming | None = None
         """The request whose bytes are coming, or came last."""
         self._current: Incoming | None = None
@@ -74,12 +81,15 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
+            self._head_size += len(data)
             self._parser.feed_data(data)
+            if self._head_size > _HEAD_LIMIT:
+                self._refuse(_LARGE)
         except httptools.HttpParserUpgrade:
             pass
         except httptools.HttpParserError:
             _log.warning("Invalid HTTP request received.")
-            self._refuse()
+            self._refuse(_BAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -125,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        self._head_size = -math.inf
         parser = self._parser
         version = parser.get_http_version()
         target = _target(self._url)
@@ -156,6 +167,7 @@ class Connection(asyncio.Protocol):
             self._arriving.feed(body)
 
     def on_message_complete(self) -> None:
+        self._head_size = 0.0
         if self._arriving is not None:
             self._arriving.end()
 
@@ -209,18 +221,19 @@ class Connection(asyncio.Protocol):
         else:
             self._idle_timer = self.loop.call_later(left, self._look_whether_idle)
 
-    def _refuse(self) -> None:
-        """What came isn't HTTP: that is said unless an answer has begun."""
+    def _refuse(self, why: tuple[http.HTTPStatus, bytes]) -> None:
+        """What came is no request: that is said unless an answer has begun."""
         current = self._current
         if current is None or not current.answering:
-            self._tell_bad_request()
+            self._tell(*why)
         if current is not None:
             current.lost()
         self.transport.close()
 
-    def _tell_bad_request(self) -> None:
-        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
-        self.transport.write(head % len(_BAD) + b"connection: close\r\n\r\n" + _BAD)
+    def _tell(self, status: http.HTTPStatus, what: bytes) -> None:
+        line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
+        head = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(line + head % len(what) + what)
 
 
 def _place(name: Any) -> tuple[str, int] | None:
