@@ -34,28 +34,34 @@ async def main() -> None:
         async with async_playwright() as playwright, bench(Path(folder), {"word_delay": 0.01}) as relay:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             await _a_day(relay, Path(folder))
-            for theme, language in LOOKS:
+            shots: list[tuple[Literal["light", "dark"], str, str]] = [
+                (theme, language, name)
+                for theme, language in LOOKS
+                for name in (PAGES[:4] if language == "zh-CN" else PAGES)
+            ]
+            shots.sort(key=lambda shot: shot[2] == "keys")  # with one, the playground would need one too
+            for theme, language, name in shots:
+                if name == "keys":
+                    await _some_keys(relay)
                 page = await browser.new_page(
                     viewport={"width": 1180, "height": 760},
                     color_scheme=theme,
                     locale=language,
                     reduced_motion="reduce",
                 )
-                chinese = language == "zh-CN"
-                for name in PAGES[:4] if chinese else PAGES:
-                    keys = await _some_keys(relay) if name == "keys" else []
-                    await _show(page, relay, name)
-                    await page.screenshot(path=FOLDER / f"{name}-{'zh' if chinese else theme}.png")
-                    for key in keys:  # with one, the playground would need one too
-                        await relay.http.delete(f"/v2/keys/{key}")
+                await _show(page, relay, name)
+                await page.screenshot(path=FOLDER / f"{name}-{'zh' if language == 'zh-CN' else theme}.png")
                 await page.close()
             await browser.close()
 
 
-async def _some_keys(relay: Bench) -> list[str]:
+async def _some_keys(relay: Bench) -> None:
+    if (await relay.http.get("/v2/keys")).json()["keys"]:
+        return
     month = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     asked: list[dict[str, str]] = [{"name": "laptop"}, {"name": "build server", "expires_at": month}, {"name": "Anna"}]
-    return [(await relay.http.post("/v2/keys", json=key)).json()["id"] for key in asked]
+    for key in asked:
+        await relay.http.post("/v2/keys", json=key)
 
 
 async def _show(page: Page, relay: Bench, name: str) -> None:
@@ -78,7 +84,7 @@ async def _a_day(relay: Bench, home: Path) -> None:
         account.credits_used = (412.0, 1000.0)[number % 2]
     relay.sim.service.accounts["team"].refusal = "monthly_402"
     await relay.http.post(f"/v2/accounts/{names['team']}/test")
-    relay.sim.next_token_errors("invalid_grant")
+    await relay.http.patch(f"/v2/accounts/{names['laptop']}", json={"refreshToken": "aor-of-a-log-in-that-has-ended"})
     await relay.http.post(f"/v2/accounts/{names['laptop']}/refresh")
     await relay.http.patch(f"/v2/accounts/{names['spare']}", json={"enabled": False})
     for account in (work["id"], names["team"]):

@@ -74,6 +74,7 @@ async def test_a_key_is_made_where_its_lines_are(desk: Desk) -> None:
     make = desk.page.get_by_role("button", name="Make one and put it in")
     await expect(make).to_have_count(0)
     await desk.relay.http.post("/v2/keys", json={"name": "other"})
+    await desk.page.reload()
     await expect(panel).to_contain_text("GATEWAY_KEY=YOUR_KEY codex")
     await make.click()
     await expect(panel).to_contain_text(re.compile(r"GATEWAY_KEY=qr_\w{20,} codex"))

@@ -48,6 +48,10 @@ _MODELS = {
     "after_id": "Those behind this one",
     "before_id": "Those before this one",
 }
+_ACCOUNTS = {
+    "state": "Those in one of these states, with commas between them",
+    "limit": "So many of them",
+}
 _FILE = {"name": "What the file is called", "dry_run": "1 only shows what would be taken"}
 _AUDIT = {"limit": "So many rows", "before": "Those before the row of this number"}
 _REQUESTS = {
@@ -81,7 +85,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("GET", "/v1/models/{id}", "One model"),
     ),
     "Accounts": (
-        Operation("GET", "/v2/accounts", "All accounts; ?state= and ?limit= for some"),
+        Operation("GET", "/v2/accounts", "All accounts", query=_ACCOUNTS),
         Operation("POST", "/v2/accounts", "Add an account", CreateBody),
         Operation("POST", "/v2/accounts/batch", "Add many; good rows are kept", {"accounts": []}),
         Operation("POST", "/v2/accounts/refresh", "Refresh the tokens of all that are enabled"),

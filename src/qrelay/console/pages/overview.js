@@ -10,7 +10,7 @@ import { hrefOf } from "../router.js";
 import { later } from "../ui/later.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
-import { speak, t } from "../words.js";
+import { language, speak, t } from "../words.js";
 
 const Connect = later(async () => (await import("../overview/connect.js")).Connect);
 const Recent = later(async () => {
@@ -32,7 +32,7 @@ export default function Overview() {
   const others = WAITING.reduce((sum, state) => sum + (counts?.[state] ?? 0), 0) - waiting.length;
   const total = counts?.total ?? 0;
   const sentence = total === 0 ? t("account.title.none.sub") : t(counts.ready > 0 ? "overview.go" : "overview.stop");
-  const sub = counts && [sentence, exceptions(counts)].filter(Boolean).join(" ");
+  const sub = counts && [sentence, exceptions(counts)].filter(Boolean).join(language() === "zh" ? "" : " ");
   const changed = () => Promise.all([again(), anew(), asked.again()]);
   return html`
     <${Page} title=${counts ? readiness(counts) : t("page.overview")} sub=${sub}>
