@@ -76,6 +76,8 @@ async def test_its_page_is_whole_by_itself(relay: Bench) -> None:
             r"(?:src|href)=\"([^\"]*)\"|url\(([^)]*)\)|(?:import|fetch)\s*\(?\s*[\"']([^\"']*)", answer.text
         )
         for target in ("".join(found) for found in linked):
+            if target == "data:,":  # an icon that is none: nothing is asked for
+                continue
             assert target.startswith("/"), f"{path} needs {target}"
             assert not target.startswith("//")
             if target not in seen:
