@@ -9,6 +9,7 @@ upstream. Nothing is awaited, queued or spawned per event.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 
 import structlog
 from msgspec.structs import replace
@@ -354,6 +355,7 @@ def _session(scope: Scope) -> str:
     return ""
 
 
+@lru_cache(maxsize=512)
 def _header(text: str) -> bytes:
-    """Text from elsewhere as a header's value: visible ASCII, and not without end."""
+    """Text from elsewhere as a header's value: visible ASCII, and not without end. The same ones come again and again."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode("ascii")
