@@ -357,5 +357,5 @@ def _session(scope: Scope) -> str:
 
 @lru_cache(maxsize=512)
 def _header(text: str) -> bytes:
-    """Text from elsewhere as a header's value: visible ASCII, and not without end. The same ones come again and again."""
+    """Text from elsewhere as a header's value: visible ASCII, and not without end; remembered, for it comes again."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode("ascii")
