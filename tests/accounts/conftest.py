@@ -52,7 +52,7 @@ class Process(NamedTuple):
 
 
 Launch = Callable[..., Awaitable[Replica]]
-Start = Callable[[], AbstractAsyncContextManager[Process]]
+Start = Callable[..., AbstractAsyncContextManager[Process]]
 
 ENGINES = ["sqlite", "postgresql"]
 ON_SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -84,9 +84,9 @@ async def tokens() -> AsyncGenerator[TokenServer]:
 @pytest.fixture
 def start(home: Path, url: str, tokens: TokenServer) -> Start:
     @asynccontextmanager
-    async def started() -> AsyncGenerator[Process]:
+    async def started(busy_seconds: float = 0.05) -> AsyncGenerator[Process]:
         clock = Clock()
-        database = await open_database(url, open_vault(home), busy_seconds=0.05, clock=clock)
+        database = await open_database(url, open_vault(home), busy_seconds=busy_seconds, clock=clock)
         store = await open_store(database, spill_folder=home / "spill")
         database.watch.start()
         client = TokenClient(Connections(), token_endpoint=tokens.url, timeout_seconds=2)

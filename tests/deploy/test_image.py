@@ -103,7 +103,7 @@ def test_what_is_copied_is_enough_for_the_package(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     source = {str(file.relative_to("src")) for file in context() if file.parts[0] == "src"}
-    assert source <= packed
+    assert source - packed == {"qrelay/console/jsconfig.json"}  # for who works on it; pyproject.toml leaves it out
 
 
 def test_a_stage_is_read_as_it_is_written() -> None:
