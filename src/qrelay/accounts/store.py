@@ -23,7 +23,7 @@ from qrelay.accounts.quota_notes import QuotaNotes
 from qrelay.accounts.safekeeping import LEASE_SECONDS, Safekeeping
 from qrelay.accounts.spill import Spill
 from qrelay.accounts.tallies import Tally
-from qrelay.database import Database, sqlite_path
+from qrelay.database import Database, sqlite_path, steadily
 from qrelay.database.schema import SEALED, accounts
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.tasks import stopped
@@ -60,7 +60,7 @@ class AccountStore:
         await self._ledger.load()
         await self.safekeeping.adopt_spilled()
         await self.cooldowns.start()
-        self._flusher = asyncio.create_task(self._keep_flushing())
+        self._flusher = asyncio.create_task(steadily(self.flush, _FLUSH_SECONDS, waiting="counters"))
         self._ledger.database.watch.add(self._ledger.look)
 
     async def close(self) -> None:
@@ -208,22 +208,6 @@ class AccountStore:
         """Store what waits in memory: tokens the database would not take, then counters. What fails waits on."""
         await self.safekeeping.save()
         await self._ledger.flush()
-
-    async def _keep_flushing(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                await self.flush()
-                failing = False
-            except RelayError as error:
-                if not failing:
-                    log.warning("counters wait to be stored", reason=error.message)
-                failing = True
-            except Exception:  # whatever it is, tokens may wait here: the trying must go on
-                if not failing:
-                    log.exception("storing what waits broke")
-                failing = True
 
     async def _upsert(self, new: NewAccount, again: identity.Again) -> Row[Any]:
         digest = self._digest(new)

@@ -7,12 +7,14 @@
     file        a SQLite file that vanishes while it is open
     clock       seconds that don't jump
     watch       what other processes changed is seen within a second
+    steadily    what waits in memory is written again and again, whatever happens once
 
 Not what any table means: that is `accounts`, `keys` and `records`.
 """
 
 from qrelay.database.engine import READING, connect, inserting, sqlite_path, told
 from qrelay.database.opened import Database, holds_secrets, open_database
+from qrelay.database.steadily import steadily
 from qrelay.database.versions import HEAD, back_up, backup_name, migrate, version
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "migrate",
     "open_database",
     "sqlite_path",
+    "steadily",
     "told",
     "version",
 ]

@@ -21,7 +21,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Row, and_, delete, exists, func, insert, inspect, or_, select, update
 
-from qrelay.database import READING, Database, connect, told
+from qrelay.database import READING, Database, connect, steadily, told
 from qrelay.database.schema import keys
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.keys import text as texts
@@ -74,7 +74,7 @@ class Keys:
         """Read them, and begin to note their use: for `open_keys`."""
         await self._load()
         self._database.watch.add(self._look)
-        self._flusher = asyncio.create_task(self._keep_flushing())
+        self._flusher = asyncio.create_task(steadily(self._keep_up, _FLUSH_SECONDS, waiting="when keys were used"))
 
     async def close(self) -> None:
         """Store when they were used."""
@@ -247,19 +247,10 @@ class Keys:
             self._live.discard(key.id)
         return key
 
-    async def _keep_flushing(self) -> None:
-        failing = False
-        while True:
-            await asyncio.sleep(_FLUSH_SECONDS)
-            try:
-                await self.flush()
-                if self._clock() >= self._pruned_at + _DAY:
-                    await self.prune()
-                failing = False
-            except RelayError as error:
-                if not failing:
-                    log.warning("when keys were used waits to be stored", reason=error.message)
-                failing = True
+    async def _keep_up(self) -> None:
+        await self.flush()
+        if self._clock() >= self._pruned_at + _DAY:
+            await self.prune()
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self._pepper, b"client key|" + text.encode("utf-8", "surrogatepass"), "sha256").hex()
