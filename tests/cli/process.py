@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from threading import Timer
 from typing import Any, NamedTuple
 
 DEADLINE = 30
@@ -132,9 +133,18 @@ class Running:
         return self.ended()
 
     def ended(self) -> Done:
-        """Wait for its end."""
-        out, _ = self.process.communicate(timeout=DEADLINE)
-        return Done(self.process.returncode, out, self.stderr())
+        """Wait for its end, and what it printed since the last line that was read.
+
+        Not `communicate`: it leaves out what came in one piece with that line.
+        """
+        assert self.process.stdout
+        patience = Timer(DEADLINE, self.process.kill)
+        patience.start()
+        try:
+            out = self.process.stdout.read()
+            return Done(self.process.wait(), out, self.stderr())
+        finally:
+            patience.cancel()
 
     def stderr(self) -> str:
         return self._errors.read_text(encoding="utf-8")
