@@ -1,9 +1,10 @@
 """Requests: what ended and what ends, thousands of them, one of them whole, and what narrows them down."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.console.axe import violations
 from tests.console.conftest import Desk
@@ -42,6 +43,28 @@ async def test_a_request_is_found_by_keyboard(desk: Desk) -> None:
     await expect(opener).to_be_focused()
     await desk.open(shown.removeprefix(desk.relay.url))
     await expect(page.get_by_role("dialog")).to_contain_text("upstream_protocol")
+
+
+async def test_rows_for_an_earlier_filter_come_too_late(desk: Desk) -> None:
+    await desk.relay.messages("Hello")
+    desk.relay.sim.next("cut_text")
+    await desk.relay.chat("Hello", stream=True)
+    page, filtered = desk.page, asyncio.Event()
+
+    async def after_that(route: Route) -> None:
+        await filtered.wait()
+        await route.continue_()
+
+    await page.route(lambda url: url.endswith("/v2/requests?&limit=200"), after_that)
+    await desk.open("/console/requests")
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    await page.get_by_label("Result", exact=True).select_option("error")
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    async with page.expect_response("**/v2/requests?&limit=200") as late:
+        filtered.set()
+    await (await late.value).finished()
+    await page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    await expect(page.locator("tbody tr")).to_have_count(1)
 
 
 async def test_requests_appear_as_they_end_and_wait_while_it_is_paused(desk: Desk) -> None:

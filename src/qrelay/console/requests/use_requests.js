@@ -51,12 +51,14 @@ export function useRequests(filters, hold) {
   );
 
   useEffect(() => {
-    log.current = new RequestLog();
+    const own = new RequestLog();
+    log.current = own;
     asking.current = false;
     setReady(false);
-    void load(log.current);
+    void load(own);
     const take = (rows) => {
-      log.current.add(rows.filter((row) => matches(row, filters)));
+      if (own !== log.current) return; // what was asked for another filter comes too late
+      own.add(rows.filter((row) => matches(row, filters)));
       again();
     };
     return follow(take, (state) => {
