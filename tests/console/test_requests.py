@@ -49,15 +49,17 @@ async def test_rows_for_an_earlier_filter_come_too_late(desk: Desk) -> None:
     await desk.relay.messages("Hello")
     desk.relay.sim.next("cut_text")
     await desk.relay.chat("Hello", stream=True)
-    page, filtered = desk.page, asyncio.Event()
+    page, asked, filtered = desk.page, asyncio.Event(), asyncio.Event()
 
     async def after_that(route: Route) -> None:
+        asked.set()
         await filtered.wait()
         await route.continue_()
 
     await page.route(lambda url: url.endswith("/v2/requests?&limit=200"), after_that)
     await desk.open("/console/requests")
     await expect(page.locator("tbody tr")).to_have_count(2)
+    await asyncio.wait_for(asked.wait(), 20)  # once the live stream is open
     await page.get_by_label("Result", exact=True).select_option("error")
     await expect(page.locator("tbody tr")).to_have_count(1)
     async with page.expect_response("**/v2/requests?&limit=200") as late:
