@@ -18,6 +18,8 @@ from playwright.async_api import Browser, ConsoleMessage, Page, Request, Respons
 
 from tests.gateway.conftest import Bench, bench
 
+expect.set_options(timeout=30_000)  # a wait, not a promise: two cores run four workers, each with its browser
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
@@ -100,7 +102,7 @@ async def opened(browser: Browser, relay: Bench, **context: Any) -> AsyncGenerat
     """A page of its own, in English and at 1280 px unless `context` says otherwise; what went wrong fails the test."""
     given: dict[str, Any] = {"locale": "en-US", "viewport": {"width": 1280, "height": 900}}
     async with await browser.new_context(**(given | context)) as own:
-        own.set_default_timeout(15_000)
+        own.set_default_timeout(30_000)
         await own.add_init_script(_TELL_VIOLATIONS)
         page = await own.new_page()
         watch = Watch(page, relay.url)

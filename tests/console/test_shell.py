@@ -84,7 +84,7 @@ async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: st
             assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0, dialog
         await desk.open("/console/keys")
         await page.locator("main .primary").click()
-        await page.keyboard.press("Enter")
+        await page.locator("dialog input").press("Enter")
         await expect(page.locator("dialog pre")).to_be_visible()
         assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
 
