@@ -203,6 +203,18 @@ async def test_nonsense_is_no_guess(guarded: Bench, body: bytes) -> None:
         assert answer.json()["error"]["remedy"]
 
 
+@pytest.mark.parametrize(("settings", "limit", "named"), [({}, 16_384, False), ({"max_body_bytes": 1024}, 1024, True)])
+async def test_a_stranger_is_told_his_own_limit(
+    tmp_path: Path, settings: dict[str, Any], limit: int, named: bool
+) -> None:
+    async with bench(tmp_path, admin_secret=SecretStr(SECRET), **settings) as relay:
+        refused = await relay.http.post("/v2/session", content=b"x" * (limit + 1))
+        assert refused.status_code == 413
+        message = refused.json()["error"]["message"]
+        assert f"{limit} bytes" in message
+        assert ("QRELAY_MAX_BODY_BYTES" in message) is named
+
+
 async def test_a_foreign_page_can_not_log_in(guarded: Bench) -> None:
     for headers in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
         assert (await log_in(guarded, **headers)).status_code == 403

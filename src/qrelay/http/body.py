@@ -1,5 +1,7 @@
 """Reading a request's body, up to a size, and what to do with one that is larger."""
 
+from collections.abc import Callable
+
 from starlette.types import Receive, Scope
 
 from qrelay.errors import ErrorCode, RelayError
@@ -7,12 +9,21 @@ from qrelay.errors import ErrorCode, RelayError
 _DRAIN_LIMIT = 512 * 1024 * 1024
 
 
-class ClientLeft(Exception):  # noqa: N818 -- not an error of ours, and nobody is there to be told
+class ClientLeft(Exception):  # noqa: N818 - not an error of ours, and nobody is there to be told
     """The client went away before its request was complete."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises RelayError (`request_too_large`) above `limit` bytes, after reading it to its end.
+def over_setting(limit: int) -> RelayError:
+    """What is told of a body that is larger than anybody may send."""
+    return RelayError(
+        ErrorCode.request_too_large, f"The request's body is over the limit of {limit} bytes (QRELAY_MAX_BODY_BYTES)."
+    )
+
+
+async def read_body(
+    scope: Scope, receive: Receive, limit: int, *, too_large: Callable[[int], RelayError] = over_setting
+) -> bytes:
+    """The whole body. Raises `too_large` (`request_too_large`) above `limit` bytes, after reading it to its end.
 
     A client that is still sending when the answer comes sees a reset connection instead of a 413, so the rest is taken
     off its hands first; one that asks before sending (`Expect: 100-continue`) is told at once.
@@ -26,7 +37,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             param="content-encoding",
         )
     if declared > limit and asks_first:
-        raise _too_large(limit)
+        raise too_large(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -40,7 +51,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         if not message.get("more_body", False) or size > _DRAIN_LIMIT:
             break
     if size > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
@@ -54,9 +65,3 @@ def _announced(scope: Scope) -> tuple[int, bool, str]:
         elif name == b"content-encoding":
             encoding = value.decode("latin-1").strip().lower()
     return length, asks_first, encoding
-
-
-def _too_large(limit: int) -> RelayError:
-    return RelayError(
-        ErrorCode.request_too_large, f"The request's body is over the limit of {limit} bytes (QRELAY_MAX_BODY_BYTES)."
-    )

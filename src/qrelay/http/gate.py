@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import audited
-from qrelay.http.body import ClientLeft, read_body
+from qrelay.http.body import ClientLeft, over_setting, read_body
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import opens_with_a_secret, refusal
 from qrelay.logs import Redactor
@@ -70,7 +70,7 @@ class Gate:
         send = _unkept(send)
         try:
             actor = await self._enter(scope)
-            body = await read_body(scope, receive, _STRANGERS_BODY if actor is None else self._max_body)
+            body = await self._read(actor, scope, receive)
             change = None if actor is None else await self._begin(actor, scope, body)
         except RelayError as error:
             if error.code in _REFUSED:
@@ -99,6 +99,11 @@ class Gate:
         if self._doors.needs_secret and opens_with_a_secret(scope["method"], scope["path"]):
             return None
         return await self._doors.check_management(scope)
+
+    async def _read(self, actor: Actor | None, scope: Scope, receive: Receive) -> bytes:
+        if actor is None and self._max_body > _STRANGERS_BODY:
+            return await read_body(scope, receive, _STRANGERS_BODY, too_large=_no_log_in)
+        return await read_body(scope, receive, self._max_body, too_large=over_setting)
 
     async def _begin(self, actor: Actor, scope: Scope, body: bytes) -> _Change | None:
         """Its row; None where nothing is changed, or there is no such route. Raises RelayError(store_failed)."""
@@ -161,6 +166,14 @@ class _Held:
     async def release(self, send: Send) -> None:
         for message in self._messages:
             await send(message)
+
+
+def _no_log_in(limit: int) -> RelayError:
+    return RelayError(
+        ErrorCode.request_too_large,
+        f"Before a log-in a request's body has {limit} bytes at most.",
+        remedy='Send the admin secret alone, as {"secret": "…"}.',
+    )
 
 
 def _unkept(send: Send) -> Send:

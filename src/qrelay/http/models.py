@@ -55,7 +55,7 @@ def routes(gateway: Gateway, doors: Doors, new_id: Callable[[], str]) -> list[Ro
             models = await gateway.models()
             model = serving(name, models)
             if model is None:
-                raise RelayError(ErrorCode.model_unknown, f"There is no model {name[:100]!r}.")  # noqa: TRY301 -- told below
+                raise RelayError(ErrorCode.model_unknown, f"There is no model {name[:100]!r}.")  # noqa: TRY301 - told below
         except RelayError as error:
             return error_response(error, family, f"req_{new_id()}")
         return JSONResponse(_openai(model, name) if family == "openai" else _anthropic(model, name))

@@ -25,7 +25,7 @@ def routes(shelf: Shelf, doors: Doors, new_id: Callable[[], str]) -> list[Route]
                 kept = await shelf.get(owner, response_id)
                 there, body = kept is not None, b"" if kept is None else kept.body
             if not there:
-                raise RelayError(ErrorCode.response_unknown, f"No response {response_id[:100]!r} is kept.")  # noqa: TRY301 -- told below
+                raise RelayError(ErrorCode.response_unknown, f"No response {response_id[:100]!r} is kept.")  # noqa: TRY301 - told below
         except RelayError as error:
             return error_response(error, "openai", f"req_{new_id()}")
         return Response(body, media_type="application/json", headers={"x-request-id": f"req_{new_id()}"})
