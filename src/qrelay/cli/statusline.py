@@ -103,11 +103,11 @@ def _accounts(counts: Any) -> Iterator[str]:
         yield "no account: qrelay login"
         return
     others = {words: count for state, words in _STATES.items() if isinstance(count := _member(counts, state), int)}
-    found = [f"{count} {words}" for words, count in others.items() if count]
+    there = {words: count for words, count in others.items() if count}
     if total > 1:
-        yield ", ".join([f"{ready} of {total} accounts ready", *found])
+        yield ", ".join([f"{ready} of {total} accounts ready", *(f"{count} {words}" for words, count in there.items())])
     else:
-        yield "account ready" if ready else f"account {found[0][2:]}" if found else "account not ready"
+        yield f"account {'ready' if ready else next(iter(there), 'not ready')}"
 
 
 def _amount(held: float) -> str:
