@@ -21,19 +21,19 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-import structlog  # noqa: E402
-from tests.accounts import token_server  # noqa: E402
-from tests.accounts.replica import Replica  # noqa: E402
-from tests.accounts.stored import execute, refusing_writes  # noqa: E402
-from tests.accounts.token_server import TokenServer  # noqa: E402
-from tests.postgres import Postgres, running  # noqa: E402
+import structlog
+from tests.accounts import token_server
+from tests.accounts.replica import Replica
+from tests.accounts.stored import execute, refusing_writes
+from tests.accounts.token_server import Mode, TokenServer
+from tests.postgres import Postgres, running
 
-from qrelay.accounts.account import Account, NewAccount  # noqa: E402
-from qrelay.accounts.store import AccountStore, open_store  # noqa: E402
-from qrelay.database import open_database  # noqa: E402
-from qrelay.vault import open_vault  # noqa: E402
+from qrelay.accounts.account import Account, NewAccount
+from qrelay.accounts.store import AccountStore, open_store
+from qrelay.database import open_database
+from qrelay.vault import open_vault
 
-MODES = {
+MODES: dict[str, Mode] = {
     "one use, reuse ends the log-in": "strict",
     "the one before works too": "grace",
     "no rotation": "sticky",
@@ -166,7 +166,7 @@ async def stop(place: Place, lease_seconds: float) -> str:
     short = {"lease_seconds": lease_seconds, "timeout_seconds": lease_seconds / 2}
     stopped = await place.replica(failpoint="refresh.lease_taken:stop", **short)
     await stopped.say("storm", callers=50)
-    while execute(place.url, "SELECT lease_owner FROM accounts") == [(None,)]:  # noqa: ASYNC110 -- another process's
+    while execute(place.url, "SELECT lease_owner FROM accounts") == [(None,)]:  # noqa: ASYNC110 - another process's
         await asyncio.sleep(0.05)
     other = await place.replica(**short)
     got = await other.ask("storm", callers=50)
@@ -207,9 +207,9 @@ async def main() -> None:
                     print(await stop(next(room), 4))
                 case _:
                     for point in POINTS:
-                        cells = []
+                        cells: list[str] = []
                         for tokens.mode in MODES.values():
-                            done = Counter()
+                            done = Counter[str]()
                             for _ in range(asked.times):
                                 lost, intact = await kill_at(next(room), point)
                                 done["lost"] += lost

@@ -16,9 +16,9 @@ import structlog
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.gateway.fates import FATES, GOOD, Run, rig  # noqa: E402
+from tests.gateway.fates import FATES, GOOD, Run, rig
 
-from qrelay.upstream.client import Timeouts  # noqa: E402 - the tests' rig is found by the line above
+from qrelay.upstream.client import Timeouts
 
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- failover: bench/failover.py writes this -->", "<!-- /failover -->"

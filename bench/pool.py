@@ -57,10 +57,14 @@ BURST, EVERY = 4, 6.0
 TURNS = 2.5
 THINKING, ANSWERING, REFUSING = 20.0, 8.0, 0.3
 """Seconds, on the average: between an answer and the next turn, of an answer, of a refusal."""
-MODEL = Wanted("claude-sonnet-4.5", lambda _: "claude-sonnet-4.5")
+MODEL = "claude-sonnet-4.5"
 PATIENCE = 600.0
 """Seconds of a client's retries for one turn."""
 START = 1_800_000_000.0
+
+
+def at_every_account(_: str) -> str:
+    return MODEL
 
 
 class Clock:
@@ -165,7 +169,7 @@ class World:
         failed: set[str] = set()
         while True:
             try:
-                lease = await self._pool.lease(turn.session, MODEL, avoid=failed)
+                lease = await self._pool.lease(turn.session, Wanted(MODEL, at_every_account), avoid=failed)
             except RelayError as error:
                 day.refused_here += 1
                 return self._try_later(turn, error)

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-import aiohttp  # noqa: E402
-from tests.accounts.stored import execute  # noqa: E402
-from tests.cli.process import Command  # noqa: E402
-from tests.postgres import running  # noqa: E402
+import aiohttp
+from tests.accounts.stored import execute
+from tests.cli.process import Command
+from tests.postgres import running
 
-from qrelay.database.watch import LISTENING  # noqa: E402
-from qrelay.simulator.server import Simulator  # noqa: E402
+from qrelay.database.watch import LISTENING
+from qrelay.simulator.server import Simulator
 
 EXPIRED = "UPDATE accounts SET expires_at = 0, revision = revision + 1"
 DEAF = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '{LISTENING}'"
@@ -53,7 +53,7 @@ class Pack(NamedTuple):
     async def everywhere(self, so: Callable[[list[dict[str, Any]]], bool]) -> None:
         """Wait until every replica's accounts are so."""
         for replica in range(len(self.urls)):
-            while not so(await self.rows(replica)):  # noqa: ASYNC110 -- another process's
+            while not so(await self.rows(replica)):  # noqa: ASYNC110 - another process's
                 await asyncio.sleep(0.05)
 
 
@@ -140,7 +140,8 @@ async def seen(changes: int) -> None:
                     execute(both.database, DEAF)
                 await both.call(0, "PATCH", f"/v2/accounts/{account}", {"label": label})
                 began = time.monotonic()
-                while (await both.call(1, "GET", f"/v2/accounts/{account}"))["label"] != label:  # noqa: ASYNC110
+                where = f"/v2/accounts/{account}"
+                while (await both.call(1, "GET", where))["label"] != label:  # noqa: ASYNC110 - another process's
                     await asyncio.sleep(0.005)
                 waits.append(time.monotonic() - began)
             cuts = statistics.quantiles(waits, n=100)

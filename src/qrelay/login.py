@@ -137,7 +137,7 @@ class LogIns:
             async with asyncio.timeout(seconds):
                 if log_in is not None:
                     await log_in.ended.wait()
-                while (await self.find(id_)).status == "pending":  # noqa: ASYNC110 -- nobody here knows sooner
+                while (await self.find(id_)).status == "pending":  # noqa: ASYNC110 - nobody here knows sooner
                     await asyncio.sleep(_LOOK_SECONDS)
         return await self.find(id_)
 

@@ -242,7 +242,7 @@ def set_up(
     redactor = Redactor(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
     flush()
-    global _requests  # noqa: PLW0603 -- logging is the process's own, as structlog's configuration is
+    global _requests  # noqa: PLW0603 - logging is the process's own, as structlog's configuration is
     requests = _RequestLines(out, redactor, text=text)
     _requests = requests if number <= logging.INFO else None
     shared: list[Processor] = [

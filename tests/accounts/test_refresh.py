@@ -345,7 +345,7 @@ async def test_a_refresh_that_breaks_does_not_end_the_refreshing_ahead(process: 
     refresher = Refresher(process.store, TokenClient(Connections(proxy_for=broken)))
     task = asyncio.create_task(refresher.keep_fresh(60, 600))
     async with asyncio.timeout(60):
-        while not refresher.outcomes:  # noqa: ASYNC110 -- a refresh in the background tells nobody
+        while not refresher.outcomes:  # noqa: ASYNC110 - a refresh in the background tells nobody
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     assert refresher.outcomes == {ErrorCode.internal: 1}
@@ -388,7 +388,7 @@ async def test_a_slow_account_does_not_hold_the_others_up(process: Process, toke
     hold, tokens.hold = tokens.hold, None
     quick = await process.account(tokens.knows("quick"))
     async with asyncio.timeout(20):
-        while process.store.get(quick.id).access_token is None:  # noqa: ASYNC110 -- a refresh ahead tells nobody
+        while process.store.get(quick.id).access_token is None:  # noqa: ASYNC110 - a refresh ahead tells nobody
             await asyncio.sleep(0.01)
     assert process.store.get(slow.id).access_token is None
     hold.set()
@@ -477,7 +477,7 @@ async def test_tokens_received_while_the_database_is_gone_are_in_the_one_put_bac
             path.unlink()
         tokens.hold.set()
         assert (await caller).access_token == "access-of-first-1"
-        while process.store.safekeeping.waiting:  # noqa: ASYNC110 -- nothing else says so
+        while process.store.safekeeping.waiting:  # noqa: ASYNC110 - nothing else says so
             await asyncio.sleep(0.05)
         assert file_of(process.url).stat().st_mode & 0o777 == 0o600
     async with start() as process:

@@ -42,7 +42,7 @@ async def test_a_replica_that_stood_still_past_its_lease_spoils_nothing(
     stopped = await launch(failpoint="refresh.lease_taken:stop", lease_seconds=2, timeout_seconds=1)
     await stopped.say("storm", callers=5)
     async with asyncio.timeout(60):
-        while execute(url, "SELECT lease_owner FROM accounts") == [(None,)]:  # noqa: ASYNC110 -- another process's
+        while execute(url, "SELECT lease_owner FROM accounts") == [(None,)]:  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.05)
     other = await launch(lease_seconds=2, timeout_seconds=1)
     got = await other.ask("storm", callers=5)  # waits for the lease to end

@@ -49,7 +49,7 @@ def serve(dialect: Dialect, events: Sequence[Event], failure: RelayError | None 
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name for it)
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

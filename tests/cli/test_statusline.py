@@ -28,8 +28,10 @@ def line(command: Command, session: object = SESSION, **variables: str) -> str:
     """What it prints, without the end of the line: there is one line, and nothing else."""
     given = session if isinstance(session, bytes) else json.dumps(session).encode()
     environ = command.environ | variables
-    done = subprocess.run(CALL, env=environ, cwd=command.folder, input=given, capture_output=True, timeout=DEADLINE)  # noqa: PLW1510
-    assert (done.returncode, done.stderr) == (0, b"")
+    done = subprocess.run(
+        CALL, env=environ, cwd=command.folder, input=given, capture_output=True, timeout=DEADLINE, check=True
+    )
+    assert done.stderr == b""
     said = done.stdout.decode()
     assert said.endswith("\n")
     assert said.count("\n") == 1

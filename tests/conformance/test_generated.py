@@ -163,7 +163,7 @@ def test_what_the_sdk_s_types_allow_is_served_or_refused_with_the_field(line: Li
             assert api.field(answer.json()["error"]), answer.text
 
     law()
-    print(name, dict(outcomes))  # noqa: T201 -- for whoever runs it deep, with -s
+    print(name, dict(outcomes))  # noqa: T201 - for whoever runs it deep, with -s
     assert outcomes["200"] > outcomes["400"]
 
 

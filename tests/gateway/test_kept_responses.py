@@ -155,7 +155,7 @@ async def test_another_replica_finds_them_and_forgets_what_is_deleted(gateway: G
 
 async def until(http: httpx.AsyncClient, response_id: str, status: int) -> None:
     async with asyncio.timeout(30):
-        while await kept(http, response_id) != status:  # noqa: ASYNC110 -- no event comes from over there
+        while await kept(http, response_id) != status:  # noqa: ASYNC110 - no event comes from over there
             await asyncio.sleep(0.05)
 
 

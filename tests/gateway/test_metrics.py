@@ -71,7 +71,7 @@ async def test_streams_and_those_who_leave(tmp_path: Path) -> None:
         async with relay.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             await anext(answer.aiter_bytes())
             assert (await figures(relay))[key("qrelay_streams_in_flight")] == 1
-        while (counted := await figures(relay))[key("qrelay_streams_in_flight")]:  # noqa: ASYNC110 -- only figures say so
+        while (counted := await figures(relay))[key("qrelay_streams_in_flight")]:  # noqa: ASYNC110 - only figures say so
             await asyncio.sleep(0.01)
         assert counted[key("qrelay_client_disconnects_total")] == 1
         named = {"dialect": "chat", "model": "claude-sonnet-4.5", "status": "499", "stream": "true"}

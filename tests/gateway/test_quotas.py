@@ -24,7 +24,7 @@ async def only(relay: Bench) -> dict[str, Any]:
 async def until(asking: Callable[[], bool]) -> None:
     """Wait for something that happens in the background."""
     async with asyncio.timeout(20):
-        while not asking():  # noqa: ASYNC110 -- the service and the database have no event to wait for
+        while not asking():  # noqa: ASYNC110 - the service and the database have no event to wait for
             await asyncio.sleep(0.02)
 
 

@@ -112,7 +112,7 @@ async def test_a_client_that_leaves(tmp_path: Path) -> None:
         body = {"model": MODEL, "stream": True, "messages": [{"role": "user", "content": "long " * 90}]}
         async with relay.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             await anext(answer.aiter_bytes())
-        while not (found := await rows(relay)):  # noqa: ASYNC110 -- only the log says so
+        while not (found := await rows(relay)):  # noqa: ASYNC110 - only the log says so
             await asyncio.sleep(0.01)
         (row,) = found
         assert (row["status"], row["outcome"], row["error"]) == (499, "client_left", None)

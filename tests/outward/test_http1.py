@@ -181,7 +181,7 @@ async def test_a_whole_answer_that_nobody_read_does_not_silence_the_next_one(con
     async with serving(behave) as server:
         unread = await ask(connections, server.url)
         async with asyncio.timeout(5):
-            while not unread.complete:  # noqa: ASYNC110 -- nobody reads, so nobody would be woken
+            while not unread.complete:  # noqa: ASYNC110 - nobody reads, so nobody would be woken
                 await asyncio.sleep(0.01)
         unread.close()
         async with asyncio.timeout(5):

@@ -206,7 +206,7 @@ async def test_a_row_that_no_database_takes_does_not_stop_the_others(
     journal = Journal(database, rows=100, days=1)
     journal.start()
     journal.note(ended(1, status=None))
-    while not journal.dropped:  # noqa: ASYNC110 -- the count is what says so
+    while not journal.dropped:  # noqa: ASYNC110 - the count is what says so
         await asyncio.sleep(0.01)
     journal.note(ended(2))
     await journal.flush()
@@ -230,7 +230,7 @@ async def test_a_database_that_is_away_costs_the_oldest_rows_only(
         assert journal.dropped == 30
     finally:
         postgres.start()
-    while journal.waiting:  # noqa: ASYNC110 -- nothing else says that it has caught up
+    while journal.waiting:  # noqa: ASYNC110 - nothing else says that it has caught up
         await asyncio.sleep(0.01)
     await journal.close()
     assert sorted(await logged(database)) == [ended(number).id for number in range(30, 80)]

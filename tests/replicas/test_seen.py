@@ -128,7 +128,7 @@ async def test_the_next_look_sees_it(migrated_url: str, tmp_path: Path, told: bo
         if not told:
             listening = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = '{LISTENING}'"
             async with asyncio.timeout(30):
-                while not execute(migrated_url, listening):  # noqa: ASYNC110 -- it connects in its own time
+                while not execute(migrated_url, listening):  # noqa: ASYNC110 - it connects in its own time
                     await asyncio.sleep(0.02)
         async for step in changes(one, other):
             for change in step:

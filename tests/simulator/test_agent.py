@@ -204,7 +204,7 @@ def test_working_directory(said: str, directory: str | None) -> None:
 
 @pytest.mark.anyio
 class TestLoop:
-    TOOLS = [tool("Write", {"file_path": TEXT, "content": TEXT}, ["file_path", "content"])]  # noqa: RUF012 -- read only
+    TOOLS = [tool("Write", {"file_path": TEXT, "content": TEXT}, ["file_path", "content"])]  # noqa: RUF012 - read only
 
     async def test_to_its_end(self, caller: Caller) -> None:
         system = user("You are an agent.\n\nPrimary working directory: /w")

@@ -229,7 +229,7 @@ def test_sealed_garbage_gives_frames_or_a_typed_error(headers: bytes, payload: b
     try:
         (frame,) = whole(sealed(headers, payload))
     except RelayError as error:
-        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 -- both outcomes are right
+        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 - both outcomes are right
     else:
         assert frame.payload == payload
 
@@ -241,7 +241,7 @@ def test_sealed_lengths_that_lie(total: int, headers_length: int, inside: bytes)
         frames = decoder.feed(sealed(inside, total=total, headers_length=headers_length))
         decoder.close()
     except RelayError as error:
-        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 -- as above
+        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 - as above
     else:
         assert len(frames) == 1
 
@@ -255,7 +255,7 @@ def test_garbage_gives_a_typed_error_or_waits(chunks: list[bytes]) -> None:
         decoder.close()
         assert not b"".join(chunks)
     except RelayError as error:
-        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 -- as above
+        assert error.code is ErrorCode.upstream_protocol  # noqa: PT017 - as above
 
 
 def test_a_frame_over_the_limit_is_refused_before_it_is_waited_for() -> None:
@@ -296,13 +296,13 @@ def test_ever_new_headers_are_not_hoarded() -> None:
         {"h": b"x" * 65536},
         {"h": 2**63},
         {"h": -(2**63) - 1},
-        {"h": datetime(2026, 1, 1)},  # noqa: DTZ001 -- the point of it
+        {"h": datetime(2026, 1, 1)},  # noqa: DTZ001 - the point of it
         {"\ud83d": True},
         {"h": "\ud83d"},
     ],
 )
 def test_what_does_not_fit_is_not_encoded(headers: dict[str, HeaderValue]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 -- the texts are for people
+    with pytest.raises(ValueError):  # noqa: PT011 - the texts are for people
         encode(headers)
 
 

@@ -11,7 +11,7 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
         factory = None
     else:
-        import uvloop  # noqa: PLC0415 - not made for Windows
+        import uvloop
 
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:

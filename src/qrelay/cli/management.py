@@ -117,7 +117,7 @@ async def _find(chosen: Settings, stack: AsyncExitStack) -> Management:
 
 async def _reach(chosen: Settings, server: Running, stack: AsyncExitStack) -> Management | None:
     """The running server, unless it is ending just now."""
-    import aiohttp  # noqa: PLC0415 - only needed beside a server, and slow to load
+    import aiohttp  # only needed beside a server
 
     headers = {"content-type": "application/json"}
     if server.socket is not None:
@@ -146,8 +146,8 @@ async def _reach(chosen: Settings, server: Running, stack: AsyncExitStack) -> Ma
 
 async def _open_here(chosen: Settings, stack: AsyncExitStack) -> Management:
     # Not needed beside a server, and slow to load.
-    from qrelay.http.app import build_app  # noqa: PLC0415
-    from qrelay.http.doors import for_owner  # noqa: PLC0415
+    from qrelay.http.app import build_app
+    from qrelay.http.doors import for_owner
 
     level = chosen.log_level if "log_level" in chosen.model_fields_set else "error"
     logs.set_up(level, chosen.log_format, chosen.secrets())

@@ -51,7 +51,7 @@ def show_span(chosen: Settings, *, by: str, days: int, as_csv: bool, as_json: bo
     async def task(api: Management) -> None:
         used = await api.ask("GET", f"/v2/usage?{urlencode(query)}")
         if as_csv:
-            from qrelay.http.usage import as_csv as written  # noqa: PLC0415 -- slow to load, and rarely asked for
+            from qrelay.http.usage import as_csv as written
 
             typer.echo(written(used["series"]), nl=False)
         elif as_json:

@@ -137,8 +137,8 @@ def _upgrade(connection: Connection) -> None:
     if found is None:
         _make(connection)
         return
-    from alembic import command  # noqa: PLC0415 -- see above
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - the same
 
     config = Config()
     config.set_main_option("script_location", "qrelay.database:migrations")

@@ -78,7 +78,7 @@ class Watch:
 
     async def _keep_listening(self) -> None:
         """A connection of its own, direct: listening doesn't work through a pooler."""
-        import psycopg  # noqa: PLC0415 -- the driver is an extra, and here only for who uses PostgreSQL
+        import psycopg  # noqa: PLC0415 - the driver is an extra, and here only for who uses PostgreSQL
 
         address = self._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         while True:

@@ -13,7 +13,7 @@ from qrelay.records.ended import GOOD, Ended
 _COLUMNS: Final = Ended.__struct_fields__
 _MARKS: Final[Mapping[str, str]] = {"sqlite": "?", "postgresql": "%s"}
 _INSERT: Final = {
-    engine: f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608
+    engine: f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({', '.join([mark] * len(_COLUMNS))}) "  # noqa: S608 - our own words
     "ON CONFLICT (id) DO NOTHING"
     for engine, mark in _MARKS.items()
 }

@@ -27,7 +27,7 @@ CREDITS_PER_TOKEN = 0.00005
 ChatRequest: TypeAlias = schema.GenerateAssistantResponseRequest | schema.SendMessageRequest
 
 
-class Refused(Exception):  # noqa: N818 -- it is an answer, not an error of ours
+class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """The request gets an error. `name` is what the record calls it: a rule, or a row of the catalogue."""
 
     def __init__(self, name: str, error: ServiceError | None = None) -> None:

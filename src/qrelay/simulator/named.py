@@ -21,7 +21,7 @@ from qrelay.simulator.scenario import (
 from qrelay.upstream.eventstream import encode
 
 EMOJI = ["Grüße ", "👩‍👩‍👧‍👦", " and ", "🏳️‍🌈", "!"]
-CHINESE = ["你好", "，", "世界", "。"]  # noqa: RUF001 -- a full-width comma is what is meant
+CHINESE = ["你好", "，", "世界", "。"]  # noqa: RUF001 - a full-width comma is what is meant
 STOP_REASONS = (
     "END_TURN", "TOOL_USE", "MAX_TOKENS", "STOP_SEQUENCE", "CONTENT_FILTERED", "GUARDRAIL_INTERVENED",
     "MODEL_CONTEXT_WINDOW_EXCEEDED", "MALFORMED_TOOL_USE", "MALFORMED_MODEL_OUTPUT",

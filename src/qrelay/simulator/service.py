@@ -190,7 +190,7 @@ class Service:
     """Hosts that refuse everything, and with which row of the catalogue."""
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.options.seed)  # noqa: S311 -- ids that repeat with the seed are the point
+        self._random = random.Random(self.options.seed)  # noqa: S311 - ids that repeat with the seed are the point
         self.anybody = Account(name="anybody")
         for token in self.options.access_tokens:
             self.access_tokens[token] = AccessToken(account=self.anybody, expires_at=float("inf"))
@@ -267,6 +267,6 @@ class Service:
 
 
 def _scenario_named(name: str) -> Scenario:
-    from qrelay.simulator.named import SCENARIOS  # noqa: PLC0415 -- data that itself needs the model's signatures
+    from qrelay.simulator.named import SCENARIOS  # noqa: PLC0415 - data that itself needs the model's signatures
 
     return SCENARIOS[name] if name in SCENARIOS else refusal(name)

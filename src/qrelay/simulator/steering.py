@@ -42,11 +42,11 @@ class NewAccount(Struct, forbid_unknown_fields=True):
     name: str | None = None
     kind: AccountKind = "builder_id"
     tier: Tier = "paid"
-    profileArn: str | None = None  # noqa: N815 -- JSON's spelling, as everywhere in this protocol
+    profileArn: str | None = None  # noqa: N815 - JSON's spelling, as everywhere in this protocol
 
 
 class Approval(Struct, forbid_unknown_fields=True):
-    userCode: str  # noqa: N815 -- as above
+    userCode: str  # noqa: N815 - as above
     decision: Literal["approved", "denied"] = "approved"
 
 

@@ -82,4 +82,4 @@ def test_nonsense_is_read_or_refused(body: dict[str, Any] | bytes) -> None:
     try:
         MESSAGES.read(raw, Stamp("1", 0))
     except RelayError as error:
-        assert error.code is ErrorCode.request_invalid  # noqa: PT017 -- or nothing is raised at all
+        assert error.code is ErrorCode.request_invalid  # noqa: PT017 - or nothing is raised at all

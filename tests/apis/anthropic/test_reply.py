@@ -74,7 +74,7 @@ data: {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":
 event: message_stop
 data: {"type":"message_stop"}
 
-""")  # noqa: E501 -- the wire has no shorter lines
+""")  # noqa: E501 - the wire has no shorter lines
 
 
 def test_every_kind_of_block_on_the_wire() -> None:
@@ -136,7 +136,7 @@ data: {"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":
 event: message_stop
 data: {"type":"message_stop"}
 
-""")  # noqa: E501 -- the wire has no shorter lines
+""")  # noqa: E501 - the wire has no shorter lines
 
 
 def test_a_whole_reply() -> None:
@@ -349,7 +349,7 @@ data: {"type":"content_block_stop","index":0}
 event: error
 data: {"type":"error","error":{"type":"overloaded_error","message":"Too busy. Try again shortly or choose another model."}}
 
-""")  # noqa: E501 -- the wire has no shorter lines
+""")  # noqa: E501 - the wire has no shorter lines
 
 
 def test_a_failure_before_any_block_is_one_event() -> None:

@@ -503,7 +503,7 @@ def test_however_deep_a_request_is_nested_it_is_read_or_refused(depth: int) -> N
     try:
         call = read_bytes(body.encode())
     except RelayError as error:
-        assert error.code is ErrorCode.request_invalid  # noqa: PT017 -- or nothing is raised at all
+        assert error.code is ErrorCode.request_invalid  # noqa: PT017 - or nothing is raised at all
     else:
         assert call.conversation.turns[0].parts == (Text(f"odd_tool_result: {nested}"),)
 

@@ -57,7 +57,7 @@ data: {"id":"chatcmpl-0123abcd","object":"chat.completion.chunk","created":17000
 
 data: [DONE]
 
-""")  # noqa: E501 (the bytes as they are sent)
+""")  # noqa: E501 - the bytes as they are sent
 
 
 def test_the_same_text_whole() -> None:

@@ -61,11 +61,11 @@ def test_two_events_on_the_wire() -> None:
     assert stream[2] == snapshot("""\
 event: response.output_item.added
 data: {"type":"response.output_item.added","output_index":0,"item":{"id":"msg_0123abcd_0","type":"message","status":"in_progress","role":"assistant","content":[]},"sequence_number":2}\
-""")  # noqa: E501 (the bytes as they are sent)
+""")  # noqa: E501 - the bytes as they are sent
     assert stream[4] == snapshot("""\
 event: response.output_text.delta
 data: {"type":"response.output_text.delta","item_id":"msg_0123abcd_0","output_index":0,"content_index":0,"delta":"Hé","logprobs":[],"sequence_number":4}\
-""")  # noqa: E501 (the bytes as they are sent)
+""")  # noqa: E501 - the bytes as they are sent
 
 
 def test_a_text() -> None:

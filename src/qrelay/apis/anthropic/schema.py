@@ -79,7 +79,7 @@ class Other(Struct, tag_field="type", tag="qrelay:other"):
     value: dict[str, Any]
 
 
-Block: TypeAlias = Union[  # noqa: UP007 -- named in the annotations above as a string, so it must be one object
+Block: TypeAlias = Union[  # noqa: UP007 - named in the annotations above as a string, so it must be one object
     TextBlock,
     ImageBlock,
     DocumentBlock,
