@@ -11,7 +11,7 @@ from qrelay.completion import fold
 from qrelay.errors import RelayError
 from qrelay.events import Event
 
-STAMP = Stamp("0123abcd", 1_700_000_000)
+STAMP = Stamp("0123abcd", lambda: 1_700_000_000.0)
 
 
 def streamed(call: Call, events: Sequence[Event], failure: RelayError | None = None) -> bytes:

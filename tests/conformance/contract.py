@@ -178,6 +178,7 @@ def responses(body: str) -> None:
         assert event.data["response"].keys() >= _OBJECT, "the whole response object"
     final = events[-1].data["response"]
     assert final["status"] == names[-1], "the status is the event's"
+    assert (final["completed_at"] is not None) == (names[-1] == "completed"), "completed_at is of what is completed"
     usage = final["usage"]
     assert {"input_tokens", "output_tokens", "total_tokens"} <= usage.keys(), "usage"
     assert {"cached_tokens", "cache_write_tokens"} <= usage["input_tokens_details"].keys(), "usage of the cache"

@@ -124,6 +124,7 @@ async def test_a_restart_keeps_them_for_their_owner(gateway: Gateway, url: str, 
         assert told.status_code == 200, told.text
         answer = await http.get(f"/v1/responses/{first['id']}", headers=KEYS["first"])
         assert answer.json() == first
+        assert first["completed_at"] >= first["created_at"]
         assert await kept(http, first["id"], method="DELETE") == 200
         assert await kept(http, first["id"]) == 404
     async with gateway() as http:

@@ -17,10 +17,13 @@ Family: TypeAlias = Literal["anthropic", "openai"]
 
 
 class Stamp(NamedTuple):
-    """What a pure reader or writer may not make itself: an id (hex, unique per reply) and the time in epoch seconds."""
+    """What a pure reader or writer may not make itself: an id (hex, unique per reply) and the time.
+
+    `now` is called for epoch seconds: when the request is read, and when the reply is complete.
+    """
 
     id: str
-    created: int
+    now: Callable[[], float]
 
 
 class ReplyWriter(Protocol):

@@ -60,7 +60,6 @@ class ChatRoute:
         recall: Callable[[bytes, str], Awaitable[bool]] | None = None,
         show_account: bool = False,
         headers: Sequence[tuple[bytes, bytes]] = (),
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._dialect = dialect
         self._read = read
@@ -74,7 +73,6 @@ class ChatRoute:
         self._recall = recall
         self._show_account = show_account
         self._headers = headers
-        self._now = now
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(
@@ -90,7 +88,7 @@ class ChatRoute:
         try:
             exchange.owner = owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
-            call = await self._understood(body, Stamp(exchange.id, int(self._now())), owner)
+            call = await self._understood(body, Stamp(exchange.id, time.time), owner)
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             exchange.asked_for(call)

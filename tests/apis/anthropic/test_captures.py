@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from qrelay.apis.anthropic import MESSAGES, read_count
-from qrelay.apis.dialect import Call, Stamp
+from qrelay.apis.dialect import Call
 from qrelay.conversation import Image, Reasoning, Text, ToolChoice, ToolResult, ToolUse
+from tests.apis.loopback import STAMP
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 
@@ -23,7 +24,7 @@ def _names(path: str) -> list[str]:
 
 
 def _read(name: str) -> Call:
-    return MESSAGES.read(json.dumps(_load(name)["body"]).encode(), Stamp("1", 0))
+    return MESSAGES.read(json.dumps(_load(name)["body"]).encode(), STAMP)
 
 
 MESSAGE_CAPTURES = _names("/v1/messages")

@@ -10,11 +10,11 @@ from pydantic import TypeAdapter
 
 from qrelay.apis.anthropic import MESSAGES, read_count
 from qrelay.apis.anthropic.reply import Writer, whole
-from qrelay.apis.dialect import Stamp
 from qrelay.completion import fold
 from qrelay.conversation import ToolResult, ToolUse
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import Event
+from tests.apis.loopback import STAMP
 from tests.strategies import replies
 
 from .strategies import bodies, noise
@@ -65,7 +65,7 @@ def test_whatever_was_opened_is_closed_when_a_reply_fails(events: list[Event], d
 @given(bodies())
 def test_what_the_sdk_lets_a_program_send_is_read(body: dict[str, Any]) -> None:
     SDK_REQUEST.validate_python(body)
-    call = MESSAGES.read(json.dumps(body).encode(), Stamp("1", 0))
+    call = MESSAGES.read(json.dumps(body).encode(), STAMP)
     asked = call.conversation
     assert sum(turn.role != "system" for turn in asked.turns) == sum(m["role"] != "system" for m in body["messages"])
     written = [block for m in body["messages"] if isinstance(m["content"], list) for block in m["content"]]
@@ -80,6 +80,6 @@ def test_what_the_sdk_lets_a_program_send_is_read(body: dict[str, Any]) -> None:
 def test_nonsense_is_read_or_refused(body: dict[str, Any] | bytes) -> None:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        MESSAGES.read(raw, Stamp("1", 0))
+        MESSAGES.read(raw, STAMP)
     except RelayError as error:
         assert error.code is ErrorCode.request_invalid  # noqa: PT017 - or nothing is raised at all

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qrelay.apis.anthropic import MESSAGES, read_count
-from qrelay.apis.dialect import Call, Stamp
+from qrelay.apis.dialect import Call
 from qrelay.conversation import (
     Document,
     Image,
@@ -20,6 +20,7 @@ from qrelay.conversation import (
     Turn,
 )
 from qrelay.errors import ErrorCode, RelayError
+from tests.apis.loopback import STAMP
 
 Body = dict[str, Any]
 BASH: Body = {"name": "Bash", "description": "Runs.", "input_schema": {"type": "object"}}
@@ -31,7 +32,7 @@ def read(**members: Any) -> Call:
 
 
 def read_bytes(body: bytes) -> Call:
-    return MESSAGES.read(body, Stamp("1", 0))
+    return MESSAGES.read(body, STAMP)
 
 
 def parts(*blocks: Any, role: str = "user") -> tuple[Part, ...]:
@@ -515,7 +516,8 @@ def test_half_an_emoji_fails_nothing() -> None:
 
 def test_the_reply_echoes_the_model_and_carries_the_stamp() -> None:
     start = MESSAGES.read(
-        b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}', Stamp("abc", 0)
+        b'{"model":"claude-opus-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}',
+        STAMP._replace(id="abc"),
     ).writer()
     assert b'"id":"msg_abc"' in start.start()
     assert b'"model":"claude-opus-5-5"' in start.start()

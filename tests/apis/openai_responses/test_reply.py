@@ -26,7 +26,7 @@ from qrelay.events import (
     WebLink,
     WebLinks,
 )
-from tests.apis.loopback import streamed
+from tests.apis.loopback import STAMP, streamed
 from tests.apis.openai_responses.streams import ask, payloads
 
 USAGE = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=200, cache_write_tokens=30)
@@ -141,7 +141,7 @@ def test_a_whole_response() -> None:
             "id": "resp_0123abcd",
             "object": "response",
             "created_at": 1700000000,
-            "completed_at": None,
+            "completed_at": 1700000000,
             "status": "completed",
             "error": None,
             "incomplete_details": None,
@@ -201,6 +201,25 @@ def test_the_stream_begins_and_ends_with_the_response() -> None:
     assert first["response"]["usage"] is None
     assert first["response"].keys() == last["response"].keys()
     assert last["response"] == whole([TextDelta("a"), END])
+
+
+def test_completed_at_is_when_it_was_completed() -> None:
+    times = iter([100.0, 107.9])
+    call = ask(stamp=STAMP._replace(now=lambda: next(times)))
+    begun, _, *_, ended = payloads(streamed(call, [TextDelta("a"), END]))
+    assert (begun["response"]["created_at"], begun["response"]["completed_at"]) == (100, None)
+    assert (ended["response"]["created_at"], ended["response"]["completed_at"]) == (100, 107)
+    times = iter([100.0, 107.9])
+    told = json.loads(ask(stamp=STAMP._replace(now=lambda: next(times))).whole(fold([TextDelta("a"), END])))
+    assert (told["created_at"], told["completed_at"]) == (100, 107)
+
+
+def test_what_was_not_completed_has_no_such_time() -> None:
+    cut = Finish("max_tokens", Usage())
+    assert whole([TextDelta("a"), cut])["completed_at"] is None
+    assert payloads(streamed(ask(), [TextDelta("a"), cut]))[-1]["response"]["completed_at"] is None
+    broken = RelayError(ErrorCode.upstream_protocol, "It broke.")
+    assert payloads(streamed(ask(), [TextDelta("a")], broken))[-1]["response"]["completed_at"] is None
 
 
 def test_all_members_are_always_there() -> None:

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qrelay.apis.dialect import Stamp
 from qrelay.apis.openai_responses import Memory, ResponsesStore
 from qrelay.apis.openai_responses.response import deleted
 from qrelay.apis.openai_responses.responses_store import Kept
@@ -25,7 +24,7 @@ from qrelay.events import (
     ToolUseStart,
     Usage,
 )
-from tests.apis.loopback import streamed
+from tests.apis.loopback import STAMP, streamed
 from tests.apis.openai_responses.streams import USER, ask
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -58,7 +57,7 @@ def test_a_conversation_goes_on(stream: bool) -> None:
     assert body is None or json.loads(kept.body) == body
     assert json.loads(kept.body)["store"] is True
 
-    second = ask(mine, Stamp("02", 1), previous_response_id="resp_0123abcd", input=[ANSWER])
+    second = ask(mine, STAMP._replace(id="02"), previous_response_id="resp_0123abcd", input=[ANSWER])
     question, said, answer = second.conversation.turns
     assert second.conversation.system == ()
     assert question.parts == (Text("what time?"),)
@@ -67,7 +66,7 @@ def test_a_conversation_goes_on(stream: bool) -> None:
     assert answer.parts == (ToolResult("c1", (Text("noon"),)),)
     second.whole(fold([TextDelta("It is noon."), Finish("end_turn", Usage())]))
 
-    third = ask(mine, Stamp("03", 1), previous_response_id="resp_02", input="thanks")
+    third = ask(mine, STAMP._replace(id="03"), previous_response_id="resp_02", input="thanks")
     assert [turn.role for turn in third.conversation.turns] == ["user", "assistant", "user", "assistant", "user"]
     assert third.conversation.turns[3].parts == (Text("It is noon."),)
     assert json.loads(third.whole(fold([Finish("end_turn", Usage())])))["previous_response_id"] == "resp_02"

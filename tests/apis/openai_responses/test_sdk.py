@@ -26,7 +26,7 @@ from qrelay.events import (
     WebLink,
     WebLinks,
 )
-from tests.apis.loopback import serve
+from tests.apis.loopback import STAMP, serve
 
 USAGE = Usage(input_tokens=10, output_tokens=5, cache_read_tokens=200)
 SAID: list[Event] = [
@@ -63,7 +63,7 @@ def client(
     stamps = count(1)
 
     def read_with_memory(body: bytes, _: Stamp) -> Call:
-        return read(body, Stamp(f"{next(stamps):02x}", 1_700_000_000), memory)
+        return read(body, STAMP._replace(id=f"{next(stamps):02x}"), memory)
 
     with (
         serve(RESPONSES._replace(read=read_with_memory), events, failure) as url,
@@ -206,4 +206,4 @@ def test_a_refused_request_is_the_sdk_s_own_exception() -> None:
 
 
 def test_without_a_memory_the_dialect_is_pure() -> None:
-    assert partial(RESPONSES.read, b'{"model":"m","input":"x"}')(Stamp("1", 1)).ignored == ()
+    assert partial(RESPONSES.read, b'{"model":"m","input":"x"}')(STAMP).ignored == ()

@@ -49,7 +49,7 @@ def read(body: bytes, stamp: Stamp) -> Call:
     )
     envelope = Envelope(
         id=f"chatcmpl-{stamp.id}",
-        created=stamp.created,
+        created=int(stamp.now()),
         model=request.model,
         include_usage=request.stream_options is not None and request.stream_options.include_usage is True,
         custom=frozenset(spec.name for spec in specs if spec.custom),

@@ -85,7 +85,8 @@ def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
         head=response.Head(
             id=f"resp_{stamp.id}",
             stamp=stamp.id,
-            created=stamp.created,
+            created=int(stamp.now()),
+            now=stamp.now,
             model=request.model,
             echo=response.echo(request, told, toolbox, choice, stored=keep is not None),
         ),

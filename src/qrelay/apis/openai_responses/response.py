@@ -1,11 +1,12 @@
 """The response object and the output items in it, as JSON bytes. Not their order in a stream (`reply.py`).
 
 All members that CLIENTS.md (b) lists are always there: Vercel's and Open Responses' readers want them even when they
-say nothing. `completed_at` is null: nothing in here may look at a clock. A service tier, penalties and the like are
-told as what they are here, the defaults; what was asked for and isn't honoured is in `x-qrelay-ignored`.
+say nothing. `completed_at` has a time where the response is completed, and only there: OpenAI's rule. A service tier,
+penalties and the like are told as what they are here, the defaults; what was asked for and isn't honoured is in
+`x-qrelay-ignored`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -37,11 +38,15 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What every rendering of one response repeats. `echo` is the request's own part, rendered once."""
+    """What every rendering of one response repeats. `echo` is the request's own part, rendered once.
+
+    `now` gives epoch seconds, for when it is completed.
+    """
 
     id: str
     stamp: str
     created: int
+    now: Callable[[], float]
     model: str
     echo: bytes
 
@@ -58,11 +63,12 @@ def render(
 ) -> bytes:
     """The response object. `reason`: why it is incomplete; `beside`: further members, each with a comma in front."""
     return (
-        b'{"id":%b,"object":"response","created_at":%d,"completed_at":null,"status":"%b","error":%b,'
+        b'{"id":%b,"object":"response","created_at":%d,"completed_at":%b,"status":"%b","error":%b,'
         b'"incomplete_details":%b,"model":%b,"output":[%b],"usage":%b,%b%b}'
     ) % (
         encode(head.id),
         head.created,
+        b"%d" % head.now() if status == "completed" else b"null",
         status.encode(),
         encode(None if error is None else _failure(error)),
         encode(None if reason is None else {"reason": reason}),
