@@ -13,12 +13,14 @@ STYLE = status=0; $(BIN)/ruff check --quiet . || status=1; $(BIN)/ruff format --
 TYPES = ( said=$$($(BIN)/basedpyright 2>&1); failed=$$?; printf '\n%s\n' "$$said"; exit $$failed )
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clients image screenshots types docs lock clean
+.PHONY: help setup postgres run test lint bench clients image screenshots types docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the result.
+
+postgres: .venv/.postgres ## Add what qrelay needs to keep its state in PostgreSQL.
 
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
@@ -78,6 +80,11 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	@echo "Installing what qrelay needs ..."
 	@$(INSTALL) -r requirements/run.txt -r requirements/build.txt
 	@$(PIP) install --no-input --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/.postgres: requirements/postgres.txt .venv/.run
+	@echo "Installing what PostgreSQL needs ..."
+	@$(INSTALL) -r requirements/postgres.txt
 	@touch $@
 
 # Chromium and a Chinese font for the console's tests, where they can be had; without a browser they are left out.

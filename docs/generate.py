@@ -16,7 +16,7 @@ from qrelay.accounts.consequences import CONSEQUENCES
 from qrelay.cli.main import app
 from qrelay.errors import CATALOGUE
 from qrelay.reach import ELSEWHERE
-from qrelay.settings import PREFIX, Settings, names
+from qrelay.settings import PREFIX, Settings, described, names
 from qrelay.upstream.endpoints import HOSTS, ORDER, REGIONS
 from qrelay.upstream.errors import ROWS
 
@@ -47,7 +47,7 @@ Lists are separated by commas. `qrelay settings` prints what holds and where it 
 """
     return head + "".join(
         f"| `{PREFIX}{field.upper()}` | {' '.join(f'`{name}`' for name in names(field)[1:])} | {_default(info)} "
-        f"| {_described(info)} |\n"
+        f"| {_described(field, info)} |\n"
         for field, info in Settings.model_fields.items()
     )
 
@@ -195,9 +195,9 @@ def _default(info: FieldInfo) -> str:
             return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
-def _described(info: FieldInfo) -> str:
+def _described(field: str, info: FieldInfo) -> str:
     choices = ", ".join(f"`{choice}`" for choice in _choices(info.annotation))
-    return f"{info.description} ({choices})" if choices else str(info.description)
+    return f"{described(field)} ({choices})" if choices else described(field)
 
 
 def _choices(annotation: object) -> Iterator[str]:

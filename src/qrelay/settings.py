@@ -5,7 +5,8 @@ before the older names (`Also`). What is in neither may be in aq2api's `config.j
 counts as not set. `docs/reference/settings.md` is made from this file.
 
 `Settings(...)` made by hand (tests, demo) holds what it is given and defaults, whatever the environment says;
-`Settings.load()` is what reads the environment. Not here: anything that acts on a value.
+`Settings.load()` is what reads the environment. Not here: what a value may look like (`setting_types`), and anything
+that acts on one.
 """
 
 import ipaddress
@@ -14,24 +15,33 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeAlias, cast
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from qrelay import failpoints, older_config
-from qrelay.trust import trusting
+from qrelay import older_config
+from qrelay.setting_types import (
+    Aliases,
+    Certificates,
+    DatabaseAddress,
+    EndpointNames,
+    EndpointUrls,
+    Failpoint,
+    HeaderValue,
+    Location,
+    Networks,
+    Origins,
+    ProxyAddress,
+    Seconds,
+    Secrets,
+    WebAddress,
+    Words,
+    folder,
+)
 
 PREFIX = "QRELAY_"
 _PASSWORD_OPTION = re.compile(r"(?<=[?&])(\w*password=)([^&]+)")
@@ -84,120 +94,6 @@ class SettingsRefused(Exception):  # noqa: N818 - it is a verdict on the operato
         self.remedies = remedies
 
 
-def _split(value: object) -> object:
-    """Comma-separated text to its parts, blanks dropped; anything else is left to pydantic."""
-    return tuple(part for item in value.split(",") if (part := item.strip())) if isinstance(value, str) else value
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("it should be an address such as https://host or http://127.0.0.1:9100")
-    if parts.query or parts.fragment or parts.username or parts.password:
-        raise ValueError("it should be an address without user, query or fragment")
-    return value.rstrip("/")
-
-
-def _proxy_address(value: object) -> object:
-    """`host:port` is what many write; the service is told nothing of a user and password in it."""
-    if not isinstance(value, str):
-        return value
-    address = value.strip() if "://" in value else f"http://{value.strip()}"
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme == "http" and bool(parts.hostname) and parts.path in {"", "/"} and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("it should be an http proxy such as http://127.0.0.1:3128 (no other kind is supported)")
-    return address.rstrip("/")
-
-
-def _certificates(value: Path) -> Path:
-    try:
-        trusting(value)
-    except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"no certificates can be read there ({error.strerror or type(error).__name__})") from None
-    return value
-
-
-def _aliases(value: tuple[str, ...]) -> tuple[str, ...]:
-    if any(not part.strip() for pair in value for part in pair.partition("=")):
-        raise ValueError("it should be name=model pairs, separated by commas")
-    return value
-
-
-def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
-    for each in value:
-        try:
-            everybody = ipaddress.ip_network(each, strict=False).prefixlen == 0
-        except ValueError:
-            everybody = True
-        if everybody:
-            raise ValueError("it should be addresses or networks, such as 127.0.0.1 or 10.0.0.0/8, and not everybody")
-    return value
-
-
-def _endpoint_urls(value: tuple[str, ...]) -> tuple[str, ...]:
-    for pair in value:
-        name, _, url = pair.partition("=")
-        if name.strip() not in {"q", "kiro", "kiro-management"} or not url:
-            raise ValueError("it should be name=address pairs, separated by commas; names are q, kiro, kiro-management")
-        _web_address(url.replace("{region}", "us-east-1"))
-    return value
-
-
-def _origins(value: tuple[str, ...]) -> tuple[str, ...]:
-    for origin in value:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s*]+/?", origin):
-            raise ValueError(
-                "it should be origins such as https://chat.example or http://localhost:3000, separated by commas, each "
-                "of them named"
-            )
-    return value
-
-
-def _header_value(value: str) -> str:
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("it should be printable ASCII, such as 2023-06-01")
-    return value
-
-
-def _database_address(value: str) -> str:
-    """Drivers are chosen here, and `postgres://` is what some hosts of databases hand out."""
-    if postgresql := re.match(r"postgres(?:ql)?(?:\+\w+)?://", value):
-        try:
-            urlsplit(value)
-        except ValueError:
-            raise ValueError("it can't be read; what is unusual in a password is written as in %40 for @") from None
-        return f"postgresql://{value[postgresql.end() :]}"
-    if not value.startswith("sqlite:///") or not value.removeprefix("sqlite:///"):
-        raise ValueError(
-            "it should be sqlite:/// and the path of a file (four slashes for an absolute path), "
-            "or postgresql://user:password@host/database"
-        )
-    return value
-
-
-def _failpoint(value: str) -> str:
-    failpoints.read(value)
-    return value
-
-
-def _folder(value: Path) -> Path:
-    return value.expanduser().absolute()
-
-
-Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Secrets: TypeAlias = Annotated[tuple[SecretStr, ...], BeforeValidator(_split)]
-DatabaseAddress: TypeAlias = Annotated[str, AfterValidator(_database_address)]
-WebAddress: TypeAlias = Annotated[str, AfterValidator(_web_address)]
-ProxyAddress: TypeAlias = Annotated[str, BeforeValidator(_proxy_address)]
-Location: TypeAlias = Annotated[Path, AfterValidator(_folder)]
-Certificates: TypeAlias = Annotated[Location, AfterValidator(_certificates)]
-Seconds: TypeAlias = Annotated[float, Field(gt=0, le=86_400)]
-
-
 class Settings(BaseSettings):
     """What an operator may choose. Frozen; secrets are `SecretStr`. Raises pydantic's ValidationError when made by
     hand with wrong values, `SettingsRefused` when loaded with them.
@@ -220,10 +116,10 @@ class Settings(BaseSettings):
     loopback."""
     allowed_hosts: Words = ()
     """More names callers may reach the gateway by (their `Host`), separated by commas; loopback names always may."""
-    trusted_proxies: Annotated[Words, AfterValidator(_networks)] = ()
+    trusted_proxies: Networks = ()
     """Addresses and networks of proxies, separated by commas, whose `X-Forwarded-For` or `Forwarded` says who came to
     them: wrong secrets count for that address, and the audit log shows it. It opens nothing."""
-    cors_origins: Annotated[Words, AfterValidator(_origins)] = ()
+    cors_origins: Origins = ()
     """The browser origins that may call the client routes, such as https://chat.example, separated by commas. Never
     the management routes."""
     console: Annotated[bool, Also("ENABLE_CONSOLE")] = True
@@ -263,10 +159,10 @@ class Settings(BaseSettings):
     """The address used for every call to the service, in place of the built-in table of endpoints."""
     token_endpoint: Annotated[WebAddress | None, Also("AMAZONQ_TOKEN_ENDPOINT")] = None
     """The address tokens are refreshed at (…/token), in place of the one of the account's region."""
-    endpoints: Annotated[tuple[Literal["q", "q+arn", "kiro", "kiro+arn"], ...], BeforeValidator(_split)] = ()
+    endpoints: EndpointNames = ()
     """The endpoints to try and in which order, separated by commas, in place of the built-in order
     (docs/reference/endpoints.md); with `+arn` the account's profile is named there."""
-    endpoint_urls: Annotated[Words, AfterValidator(_endpoint_urls)] = ()
+    endpoint_urls: EndpointUrls = ()
     """Addresses in place of single hosts of the table: name=address pairs, separated by commas; names are q, kiro and
     kiro-management, and {region} in an address is the region."""
     binding: Literal["awsjson", "restjson"] | None = None
@@ -327,11 +223,11 @@ class Settings(BaseSettings):
     """How long a stream may be silent towards the client before a keep-alive is sent."""
     anthropic_stream_default: bool = False
     """Whether a Messages request that doesn't say `stream` is streamed, as aq2api did."""
-    anthropic_version: Annotated[Annotated[str, AfterValidator(_header_value)] | None, Also("ANTHROPIC_VERSION")] = None
+    anthropic_version: Annotated[HeaderValue | None, Also("ANTHROPIC_VERSION")] = None
     """What the `anthropic-version` header of Messages answers says; when unset, they have none."""
     show_account: bool = False
     """Whether answers name the account that served them, in the header `x-qrelay-account`."""
-    model_aliases: Annotated[Words, AfterValidator(_aliases)] = ()
+    model_aliases: Aliases = ()
     """Names of your own for models: name=model pairs, separated by commas."""
     remote_images: Literal["reject"] = "reject"
     """What happens to images given as a remote URL: they are refused, and nothing is fetched."""
@@ -357,7 +253,7 @@ class Settings(BaseSettings):
     # Tests
     testing: bool = False
     """Whether this is a test's own process: without it, QRELAY_FAILPOINT has no effect."""
-    failpoint: Annotated[str, AfterValidator(_failpoint)] | None = None
+    failpoint: Failpoint | None = None
     """A step at which the process kills, stops or fails itself (`refresh.before_commit:kill9`); see QRELAY_TESTING."""
 
     _idle: list[Spelling] = PrivateAttr(default_factory=list[Spelling])
@@ -429,7 +325,7 @@ class Settings(BaseSettings):
             return self.home / "qrelay.sqlite3"
         if self.database_url.startswith("postgresql:"):
             return None
-        return _folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
+        return folder(Path(unquote(self.database_url.removeprefix("sqlite:///"))))
 
     @property
     def endpoint_addresses(self) -> tuple[tuple[str, str], ...]:
@@ -467,6 +363,11 @@ def names(field: str) -> list[str]:
     """The variables a setting is read from, the first that is set wins."""
     metadata: Sequence[object] = Settings.model_fields[field].metadata
     return [PREFIX + field.upper(), *(item.name for item in metadata if isinstance(item, Also | AlsoNot))]
+
+
+def described(field: str) -> str:
+    """The sentences on a setting, in one line."""
+    return " ".join((Settings.model_fields[field].description or "").split())
 
 
 def opposites(field: str) -> set[str]:

@@ -26,6 +26,17 @@ def test_the_reference_is_current() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_every_table_is_whole() -> None:
+    """A row is one line with as many cells as its head: GitHub shows anything else as another row."""
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for block in text.split("\n\n"):
+            if "\n|---" in block:
+                head, *rows = block.strip().splitlines()
+                widths = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+                assert widths == {len(re.findall(r"(?<!\\)\|", head))}, (page.name, head)
+
+
 def test_every_setting_has_a_sentence() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description is not None, name

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from qrelay.settings import Settings, Sourced, names
+from qrelay.settings import Settings, Sourced, described, names
 
 
 def routes(settings: Settings) -> list[Route]:
@@ -23,5 +23,5 @@ def _row(row: Sourced) -> dict[str, Any]:
         "value": row.value,
         "source": str(row.source) if row.source else "default",
         "older_names": names(field)[1:],
-        "description": Settings.model_fields[field].description,
+        "description": described(field),
     }
