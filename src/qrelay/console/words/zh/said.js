@@ -48,6 +48,7 @@ export default {
   "Copy it to the others, privately, and name it there in QRELAY_MASTER_KEY_FILE.": "请通过安全途径把它复制到其他副本，并在那里用 QRELAY_MASTER_KEY_FILE 指定。",
   "Add one: `qrelay login`.": "请添加账号：`qrelay login`。",
   "Send the body without content-encoding.": "请不要对请求体使用 content-encoding。",
+  'Send the admin secret alone, as {"secret": "…"}.': '请只发送管理密钥，形如 {"secret": "…"}。',
   "Name the origin in QRELAY_CORS_ORIGINS.": "请把该来源写入 QRELAY_CORS_ORIGINS。",
   "Set QRELAY_ADMIN_SECRET and send it as 'Authorization: Bearer …'.": "请设置 QRELAY_ADMIN_SECRET，并以 'Authorization: Bearer …' 发送。",
   "Client keys do not open management routes; send QRELAY_ADMIN_SECRET.": "客户端密钥不能访问管理接口，请使用 QRELAY_ADMIN_SECRET。",
