@@ -16,11 +16,11 @@ from msgspec import Raw, Struct
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, gc=False):
     text: str
 
 
-class Image(Struct, frozen=True):
+class Image(Struct, frozen=True, gc=False):
     """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide).
 
     `place` is the request's field that holds it, for who must be told that it can't be sent.
@@ -31,7 +31,7 @@ class Image(Struct, frozen=True):
     place: str = ""
 
 
-class Document(Struct, frozen=True):
+class Document(Struct, frozen=True, gc=False):
     """A file as base64 `data`; plain text and extracted text travel as `Text` instead."""
 
     name: str
@@ -39,18 +39,18 @@ class Document(Struct, frozen=True):
     media_type: str = ""
 
 
-class Reasoning(Struct, frozen=True):
+class Reasoning(Struct, frozen=True, gc=False):
     """A model's thinking, replayed. Without a `signature` the upstream gave, it can't go back as thinking."""
 
     text: str
     signature: str = ""
 
 
-class RedactedReasoning(Struct, frozen=True):
+class RedactedReasoning(Struct, frozen=True, gc=False):
     data: str
 
 
-class ToolUse(Struct, frozen=True):
+class ToolUse(Struct, frozen=True, gc=False):
     """`input` is the text of one JSON object, kept as the client wrote it."""
 
     id: str
@@ -58,7 +58,7 @@ class ToolUse(Struct, frozen=True):
     input: Raw
 
 
-class ToolResult(Struct, frozen=True):
+class ToolResult(Struct, frozen=True, gc=False):
     tool_use_id: str
     content: tuple[Text | Image | Document, ...]
     is_error: bool = False
@@ -67,12 +67,12 @@ class ToolResult(Struct, frozen=True):
 Part: TypeAlias = Text | Image | Document | Reasoning | RedactedReasoning | ToolUse | ToolResult
 
 
-class Turn(Struct, frozen=True):
+class Turn(Struct, frozen=True, gc=False):
     role: Role
     parts: tuple[Part, ...]
 
 
-class ToolSpec(Struct, frozen=True):
+class ToolSpec(Struct, frozen=True, gc=False):
     """`schema` is JSON Schema text, as the client wrote it. `custom`: a freeform tool (OpenAI) shown upstream as a
     function with one string property, `input`. `namespace` is echoed to the client that sent it.
     """
@@ -84,14 +84,14 @@ class ToolSpec(Struct, frozen=True):
     namespace: str | None = None
 
 
-class ToolChoice(Struct, frozen=True):
+class ToolChoice(Struct, frozen=True, gc=False):
     """`named` must call `name`; `any` must call some tool; `none` must not call one."""
 
     mode: Literal["auto", "none", "any", "named"] = "auto"
     name: str = ""
 
 
-class Conversation(Struct, frozen=True, kw_only=True):
+class Conversation(Struct, frozen=True, kw_only=True, gc=False):
     """One request for one reply.
 
     `answer_schema` is the JSON Schema text that the answer's text should match; None: it may be any text.

@@ -17,40 +17,40 @@ from msgspec import Struct
 StopReason: TypeAlias = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "refusal", "context_window"]
 
 
-class TextDelta(Struct, frozen=True):
+class TextDelta(Struct, frozen=True, gc=False):
     text: str
 
 
-class ReasoningDelta(Struct, frozen=True):
+class ReasoningDelta(Struct, frozen=True, gc=False):
     text: str
 
 
-class ReasoningSignature(Struct, frozen=True):
+class ReasoningSignature(Struct, frozen=True, gc=False):
     """Closes the reasoning part it follows: the upstream's proof that the text is its own."""
 
     signature: str
 
 
-class RedactedReasoning(Struct, frozen=True):
+class RedactedReasoning(Struct, frozen=True, gc=False):
     """A reasoning part of its own whose text the upstream keeps to itself; `data` is base64."""
 
     data: str
 
 
-class ToolUseStart(Struct, frozen=True):
+class ToolUseStart(Struct, frozen=True, gc=False):
     id: str
     name: str
 
 
-class ToolInputDelta(Struct, frozen=True):
+class ToolInputDelta(Struct, frozen=True, gc=False):
     json: str
 
 
-class ToolUseEnd(Struct, frozen=True):
+class ToolUseEnd(Struct, frozen=True, gc=False):
     pass
 
 
-class Reference(Struct, frozen=True):
+class Reference(Struct, frozen=True, gc=False):
     """Licensed code the reply resembles: `start` and `end` are character offsets into the reply's text, if known."""
 
     license_name: str
@@ -60,21 +60,21 @@ class Reference(Struct, frozen=True):
     end: int | None = None
 
 
-class References(Struct, frozen=True):
+class References(Struct, frozen=True, gc=False):
     references: tuple[Reference, ...]
 
 
-class WebLink(Struct, frozen=True):
+class WebLink(Struct, frozen=True, gc=False):
     url: str
     title: str
     snippet: str = ""
 
 
-class WebLinks(Struct, frozen=True):
+class WebLinks(Struct, frozen=True, gc=False):
     links: tuple[WebLink, ...]
 
 
-class Usage(Struct, frozen=True, kw_only=True):
+class Usage(Struct, frozen=True, kw_only=True, gc=False):
     """Token counts. `input_tokens` excludes what came from or went to the cache, as in Anthropic's API.
 
     `estimated` says that they are ours and not the upstream's. `credits` and `context_percentage` are the upstream's
@@ -95,7 +95,7 @@ class Usage(Struct, frozen=True, kw_only=True):
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
 
-class Finish(Struct, frozen=True):
+class Finish(Struct, frozen=True, gc=False):
     stop_reason: StopReason
     usage: Usage
     stop_sequence: str | None = None

@@ -13,7 +13,6 @@ import uuid
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import NamedTuple
 
 import structlog
@@ -261,7 +260,7 @@ class Gateway:
         if conversation.session:
             conversation_id = str(uuid.uuid5(_CONVERSATIONS, f"{credential.account_id}/{conversation.session}"))
         else:
-            conversation_id = str(uuid.UUID(int=random.getrandbits(128), version=4))
+            conversation_id = _random_uuid()
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
         addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
         return to_payload(conversation, addressing, self._signatures.known, self._manners.limits)
@@ -283,8 +282,14 @@ def _affinity(conversation: Conversation) -> str:
     if conversation.session:
         return conversation.session
     first = next((turn for turn in conversation.turns if turn.role == "user"), None)
-    text = "\n".join(part.text for part in first.parts if isinstance(part, Text)) if first is not None else ""
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return "\n".join([part.text for part in first.parts if isinstance(part, Text)]) if first is not None else ""
+
+
+def _random_uuid() -> str:
+    """A UUID of version 4. It need not be hard to guess, and by way of `uuid.UUID` it would cost four times as much."""
+    digits = f"{random.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 _CONVERSATIONS = uuid.UUID("b3b1a1d4-6a56-5c0e-9b1c-0f4d3c8f7a21")

@@ -7,7 +7,6 @@ lease ─→ whose turn (strategies) among those who may serve (roll) and have r
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Final, NamedTuple, Self
@@ -155,7 +154,8 @@ class Pool:
         self._queue_seconds = queue_seconds
         self._chance = chance
         self._clock = store.clock
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: dict[str, int] = {}
+        """Requests by account; only of those that have any."""
         self._probed_at = -_PROBE_SECONDS
         self._line: Line[_Place] = Line(self.given_back)
         self._looking: asyncio.TimerHandle | None = None
@@ -196,7 +196,7 @@ class Pool:
         """One account whatever its state, to see whether it works. Raises as `lease` and `store.get` do."""
         account = self.store.get(account_id)
         credential = await self.refresher.credential(account_id)
-        self._in_flight[account_id] += 1
+        self._in_flight[account_id] = self.in_flight(account_id) + 1
         return Lease(self, account, credential, _Place(account_id, "", (), forced=True))
 
     @property
@@ -206,7 +206,7 @@ class Pool:
 
     def in_flight(self, account_id: str) -> int:
         """How many requests have this account now."""
-        return self._in_flight[account_id]
+        return self._in_flight.get(account_id, 0)
 
     def has_others(self, wanted: Wanted, failed: Collection[str]) -> bool:
         """Whether somebody else may serve this model."""
@@ -283,7 +283,7 @@ class Pool:
             return self._has_room(account_id) and able(account_id)
 
         if not self.roll.known_as_empty(wanted.name):
-            found = self._turns.choose(session, free, self._in_flight.__getitem__, usable)
+            found = self._turns.choose(session, free, self.in_flight, usable)
             if found is not None:
                 return self._taken(found, wanted)
         survey = self.roll.survey(wanted.name, wanted.at)
@@ -299,12 +299,12 @@ class Pool:
 
     def _taken(self, account_id: str, wanted: Wanted, *, forced: bool = False) -> _Place:
         model = wanted.at(account_id)
-        self._in_flight[account_id] += 1
+        self._in_flight[account_id] = self.in_flight(account_id) + 1
         return _Place(account_id, model, self.store.cooldowns.probe(account_id, model), forced)
 
     def _has_room(self, account_id: str) -> bool:
-        return not self._concurrency or self._in_flight[account_id] < self._concurrency
+        return not self._concurrency or self.in_flight(account_id) < self._concurrency
 
     def _saturated(self, accounts: int) -> bool:
         """Whether a look at each for room is in vain."""
-        return bool(self._concurrency) and self._in_flight.total() >= accounts * self._concurrency
+        return bool(self._concurrency) and sum(self._in_flight.values()) >= accounts * self._concurrency

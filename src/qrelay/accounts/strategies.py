@@ -121,6 +121,8 @@ class Turns:
         return _least(busy, self._some(free, rest()))
 
     def _sticky(self, session: str, free: Callable[[str], bool], busy: Callable[[str], int]) -> str | None:
+        if len(self._ids) == 1:
+            return self._ids[0] if free(self._ids[0]) else None
         near = self._ring.after(session, _NEIGHBOURS)
         home = next(near, None)
         if home is None or free(home):

@@ -22,11 +22,15 @@ def read(arguments: str | dict[str, Raw] | None, ignored: Ignored, place: str) -
             if not arguments.strip():
                 return EMPTY
     given = arguments.encode()
-    for json in (given, body.mended(given)):
-        try:
-            _objects.decode(json)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        return Raw(json)
+    if _is_object(given) or _is_object(given := body.mended(given)):
+        return Raw(given)
     ignored.add(place)
     return Raw(msgspec.json.encode({"arguments": arguments}))
+
+
+def _is_object(json: bytes) -> bool:
+    try:
+        _objects.decode(json)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True

@@ -342,7 +342,7 @@ class _Exchange:
         )
 
 
-_SESSION_HEADERS = (b"x-claude-code-session-id", b"session-id", b"x-session-id")
+_SESSION_HEADERS = frozenset({b"x-claude-code-session-id", b"session-id", b"x-session-id"})
 
 
 def _session(scope: Scope) -> str:

@@ -13,6 +13,7 @@ import http
 import logging
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Message, Scope
@@ -161,9 +162,7 @@ class Incoming:
         lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, self._line.always()]
         values: list[bytes] = []
         for given, value in message.get("headers", ()):
-            name = given.lower()
-            if _NO_HEADER_NAME.search(name) or not name:
-                raise RuntimeError("a header's name can't be written")
+            name = _header_name(given)
             if name == b"content-length":
                 self._missing = int(value)
             elif name == b"transfer-encoding":
@@ -242,3 +241,11 @@ class Incoming:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
+
+
+@lru_cache(maxsize=256)
+def _header_name(given: bytes) -> bytes:
+    name = given.lower()
+    if _NO_HEADER_NAME.search(name) or not name:
+        raise RuntimeError("a header's name can't be written")
+    return name

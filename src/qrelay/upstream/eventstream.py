@@ -16,9 +16,11 @@ import struct
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 from zlib import crc32
+
+from msgspec import Struct
 
 from qrelay.errors import ErrorCode, RelayError
 
@@ -38,7 +40,7 @@ _KNOWN_HEADERS = 64
 _KNOWN_HEADERS_SIZE = 1024
 
 
-class Frame(NamedTuple):
+class Frame(Struct, frozen=True, gc=False):
     """One message. `headers` is shared between frames and must not be changed."""
 
     headers: Headers

@@ -20,7 +20,6 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from itertools import groupby
 from typing import NamedTuple
 
 from qrelay.conversation import Document, Image, Part, Reasoning, RedactedReasoning, Text, ToolResult, ToolUse, Turn
@@ -112,13 +111,22 @@ def _filled(turn: Turn, adjustments: dict[str, None]) -> Turn:
 
 def _merge(turns: Iterable[Turn], adjustments: dict[str, None]) -> list[Turn]:
     merged: list[Turn] = []
-    for _, neighbours in groupby(turns, lambda turn: turn.role):
-        first, *others = neighbours
-        if others:
-            adjustments["turns_merged"] = None
-            first = Turn(first.role, tuple(part for turn in (first, *others) for part in turn.parts))
-        merged.append(first)
+    alike: list[Turn] = []
+    for turn in turns:
+        if alike and alike[0].role != turn.role:
+            merged.append(_joined(alike, adjustments))
+            alike = []
+        alike.append(turn)
+    if alike:
+        merged.append(_joined(alike, adjustments))
     return merged
+
+
+def _joined(alike: list[Turn], adjustments: dict[str, None]) -> Turn:
+    if len(alike) == 1:
+        return alike[0]
+    adjustments["turns_merged"] = None
+    return Turn(alike[0].role, tuple(part for turn in alike for part in turn.parts))
 
 
 def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
@@ -126,17 +134,22 @@ def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
     in_use: dict[str, int] = {}
     waiting: dict[str, deque[str]] = {}  # the client's id -> our ids of uses the next turn must answer
     for turn in turns:
-        parts = list(turn.parts)
+        parts: list[Part] = []
         if turn.role == "assistant":
-            for n, part in enumerate(parts):
+            for part in turn.parts:
                 if isinstance(part, ToolUse):
                     id_ = _legal_id(part.id, in_use)
                     waiting.setdefault(part.id, deque()).append(id_)
                     if id_ != part.id:
                         adjustments["tool_id_renamed"] = None
-                        parts[n] = ToolUse(id_, part.name, part.input)
+                        part = ToolUse(id_, part.name, part.input)  # noqa: PLW2901 - the same one, renamed
+                parts.append(part)
         else:
-            parts = [piece for part in parts for piece in _answer(part, waiting, adjustments)]
+            for part in turn.parts:
+                if isinstance(part, ToolResult):
+                    parts.extend(_answer(part, waiting, adjustments))
+                else:
+                    parts.append(part)
             for ids in waiting.values():
                 for id_ in ids:
                     adjustments["tool_use_cancelled"] = None
@@ -145,10 +158,8 @@ def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
         yield Turn(turn.role, tuple(parts))
 
 
-def _answer(part: Part, waiting: Mapping[str, deque[str]], adjustments: dict[str, None]) -> Iterable[Part]:
-    """A result under the id of the use that waits for it; as text if none does. Any other part as it is."""
-    if not isinstance(part, ToolResult):
-        return (part,)
+def _answer(part: ToolResult, waiting: Mapping[str, deque[str]], adjustments: dict[str, None]) -> Iterable[Part]:
+    """A result under the id of the use that waits for it; as text if none does."""
     ids = waiting.get(part.tool_use_id)
     if not ids:
         adjustments["tool_result_inlined"] = None

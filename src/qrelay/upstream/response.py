@@ -153,8 +153,8 @@ class ReplyReader:
     # --- frames -------------------------------------------------------------------------------------------------------
 
     def _frame(self, frame: Frame, out: list[Event]) -> None:
-        headers, payload = frame
-        kind = headers.get(":event-type")
+        payload = frame.payload
+        kind = frame.headers.get(":event-type")
         try:
             if kind == "assistantResponseEvent":
                 self._text(frame, _assistant_response(payload).content, out)
@@ -177,7 +177,7 @@ class ReplyReader:
 
     def _aside(self, frame: Frame, out: list[Event]) -> None:
         """What is rare, and what is not content: the tail, failures, and events this gateway has no use for."""
-        headers, payload = frame
+        headers, payload = frame.headers, frame.payload
         match headers.get(":message-type"), headers.get(":event-type"):
             case "exception", _:
                 raise from_frame(str(headers.get(":exception-type", "")), payload)

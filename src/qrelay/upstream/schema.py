@@ -11,45 +11,45 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 # --- request (PROTOCOL.md §2) -----------------------------------------------------------------------------------------
 
 
-class ToolInputSchema(Struct):
+class ToolInputSchema(Struct, gc=False):
     json: Raw
 
 
-class ToolSpecification(Struct):
+class ToolSpecification(Struct, gc=False):
     name: str
     description: str
     inputSchema: ToolInputSchema
 
 
-class Tool(Struct):
+class Tool(Struct, gc=False):
     toolSpecification: ToolSpecification
 
 
-class ToolResultContent(Struct):
+class ToolResultContent(Struct, gc=False):
     text: str
 
 
-class ToolResult(Struct):
+class ToolResult(Struct, gc=False):
     toolUseId: str
     content: list[ToolResultContent]
     status: Literal["success", "error"]
 
 
-class UserInputMessageContext(Struct, omit_defaults=True):
+class UserInputMessageContext(Struct, omit_defaults=True, gc=False):
     toolResults: list[ToolResult] | UnsetType = UNSET
     tools: list[Tool] | UnsetType = UNSET
 
 
-class BytesSource(Struct):
+class BytesSource(Struct, gc=False):
     bytes: str
 
 
-class ImageBlock(Struct):
+class ImageBlock(Struct, gc=False):
     format: Literal["png", "jpeg", "gif", "webp"]
     source: BytesSource
 
 
-class UserInputMessage(Struct, omit_defaults=True):
+class UserInputMessage(Struct, omit_defaults=True, gc=False):
     content: str
     origin: str
     modelId: str | UnsetType = UNSET
@@ -57,46 +57,46 @@ class UserInputMessage(Struct, omit_defaults=True):
     userInputMessageContext: UserInputMessageContext | UnsetType = UNSET
 
 
-class ReasoningText(Struct):
+class ReasoningText(Struct, gc=False):
     text: str
     signature: str
 
 
-class ReasoningContent(Struct, omit_defaults=True):
+class ReasoningContent(Struct, omit_defaults=True, gc=False):
     reasoningText: ReasoningText | UnsetType = UNSET
     redactedContent: str | UnsetType = UNSET
 
 
-class ToolUse(Struct):
+class ToolUse(Struct, gc=False):
     toolUseId: str
     name: str
     input: Raw
 
 
-class AssistantResponseMessage(Struct, omit_defaults=True):
+class AssistantResponseMessage(Struct, omit_defaults=True, gc=False):
     content: str
     toolUses: list[ToolUse] | UnsetType = UNSET
     reasoningContent: ReasoningContent | UnsetType = UNSET
 
 
-class UserTurn(Struct):
+class UserTurn(Struct, gc=False):
     """One of the two members of the history's union."""
 
     userInputMessage: UserInputMessage
 
 
-class AssistantTurn(Struct):
+class AssistantTurn(Struct, gc=False):
     assistantResponseMessage: AssistantResponseMessage
 
 
-class ConversationState(Struct):
+class ConversationState(Struct, gc=False):
     conversationId: str
     history: list[UserTurn | AssistantTurn]
     currentMessage: UserTurn
     chatTriggerType: Literal["MANUAL"] = "MANUAL"
 
 
-class GenerateAssistantResponseRequest(Struct, omit_defaults=True):
+class GenerateAssistantResponseRequest(Struct, omit_defaults=True, gc=False):
     conversationState: ConversationState
     profileArn: str | UnsetType = UNSET
     additionalModelRequestFields: Raw | UnsetType = UNSET
@@ -105,17 +105,17 @@ class GenerateAssistantResponseRequest(Struct, omit_defaults=True):
 # --- events (PROTOCOL.md §3.2) ----------------------------------------------------------------------------------------
 
 
-class AssistantResponseEvent(Struct):
+class AssistantResponseEvent(Struct, gc=False):
     content: str | None = None
 
 
-class ReasoningContentEvent(Struct):
+class ReasoningContentEvent(Struct, gc=False):
     text: str | None = None
     signature: str | None = None
     redactedContent: str | None = None
 
 
-class ToolUseEvent(Struct):
+class ToolUseEvent(Struct, gc=False):
     """`input` is a fragment of JSON text; some captures show the whole object instead (§3.3)."""
 
     toolUseId: str | None = None
@@ -124,7 +124,7 @@ class ToolUseEvent(Struct):
     stop: bool | None = None
 
 
-class TokenUsage(Struct):
+class TokenUsage(Struct, gc=False):
     """Counts; as `float` because a number the service writes as `12.0` is one too."""
 
     uncachedInputTokens: float | None = None
@@ -135,49 +135,49 @@ class TokenUsage(Struct):
     contextUsagePercentage: float | None = None
 
 
-class MetadataEvent(Struct):
+class MetadataEvent(Struct, gc=False):
     """`tokenUsage` is a `TokenUsage` or null, read apart from the stop reason."""
 
     tokenUsage: Raw = Raw()
     stopReason: str | None = None
 
 
-class ContextUsageEvent(Struct):
+class ContextUsageEvent(Struct, gc=False):
     contextUsagePercentage: float | None = None
 
 
-class MeteringEvent(Struct):
+class MeteringEvent(Struct, gc=False):
     usage: float | None = None
     unit: str | None = None
 
 
-class Span(Struct):
+class Span(Struct, gc=False):
     start: int | None = None
     end: int | None = None
 
 
-class CodeReference(Struct):
+class CodeReference(Struct, gc=False):
     licenseName: str | None = None
     repository: str | None = None
     url: str | None = None
     recommendationContentSpan: Span | None = None
 
 
-class CodeReferenceEvent(Struct):
+class CodeReferenceEvent(Struct, gc=False):
     references: list[CodeReference] | None = None
 
 
-class SupplementaryWebLink(Struct):
+class SupplementaryWebLink(Struct, gc=False):
     url: str | None = None
     title: str | None = None
     snippet: str | None = None
 
 
-class SupplementaryWebLinksEvent(Struct):
+class SupplementaryWebLinksEvent(Struct, gc=False):
     supplementaryWebLinks: list[SupplementaryWebLink] | None = None
 
 
-class InvalidStateEvent(Struct):
+class InvalidStateEvent(Struct, gc=False):
     reason: str | None = None
     message: str | None = None
 
@@ -185,12 +185,12 @@ class InvalidStateEvent(Struct):
 # --- ListAvailableModels (PROTOCOL.md §5) -----------------------------------------------------------------------------
 
 
-class TokenLimits(Struct):
+class TokenLimits(Struct, gc=False):
     maxInputTokens: int | None = None
     maxOutputTokens: int | None = None
 
 
-class ModelRow(Struct):
+class ModelRow(Struct, gc=False):
     modelId: str | None = None
     modelName: str | None = None
     description: str | None = None
@@ -199,7 +199,7 @@ class ModelRow(Struct):
     supportedInputTypes: list[str] | None = None
 
 
-class ListAvailableModelsResponse(Struct):
+class ListAvailableModelsResponse(Struct, gc=False):
     models: list[ModelRow] | None = None
     nextToken: str | None = None
 
@@ -207,7 +207,7 @@ class ListAvailableModelsResponse(Struct):
 # --- usage limits (PROTOCOL.md §8.2) ----------------------------------------------------------------------------------
 
 
-class UsageLimit(Struct):
+class UsageLimit(Struct, gc=False):
     """`currentUsageLimit` is an older service's name for the total."""
 
     type: str | None = None
@@ -216,16 +216,16 @@ class UsageLimit(Struct):
     currentUsageLimit: float | None = None
 
 
-class Subscription(Struct):
+class Subscription(Struct, gc=False):
     type: str | None = None
     subscriptionTitle: str | None = None
 
 
-class OverageConfiguration(Struct):
+class OverageConfiguration(Struct, gc=False):
     overageStatus: str | None = None
 
 
-class FreeTrialInfo(Struct):
+class FreeTrialInfo(Struct, gc=False):
     freeTrialStatus: str | None = None
     freeTrialExpiry: float | None = None
     currentUsage: float | None = None
@@ -234,7 +234,7 @@ class FreeTrialInfo(Struct):
     usageLimitWithPrecision: float | None = None
 
 
-class Bonus(Struct):
+class Bonus(Struct, gc=False):
     bonusCode: str | None = None
     displayName: str | None = None
     status: str | None = None
@@ -243,12 +243,12 @@ class Bonus(Struct):
     expiresAt: float | None = None
 
 
-class UserInfo(Struct):
+class UserInfo(Struct, gc=False):
     userId: str | None = None
     email: str | None = None
 
 
-class UsageBreakdown(Struct):
+class UsageBreakdown(Struct, gc=False):
     """One resource. A figure `WithPrecision` goes before the one without."""
 
     resourceType: str | None = None
@@ -269,7 +269,7 @@ class UsageBreakdown(Struct):
     bonuses: list[Bonus] | None = None
 
 
-class UsageLimits(Struct):
+class UsageLimits(Struct, gc=False):
     """The answer of GetUsageLimits."""
 
     nextDateReset: float | None = None

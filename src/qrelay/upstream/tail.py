@@ -55,7 +55,10 @@ class Tail:
         self.concluded = False
         self._estimate = estimate
         self._told: str | None = None
-        self._counted = schema.TokenUsage()
+        self._cached = (0, 0)
+        """Tokens of the prompt that came from the cache, and that went there."""
+        self._told_counts: tuple[int | None, int | None] = (None, None)
+        """The service's counts of the uncached prompt and of the reply, as it says them or as its total does."""
         self._percentage: float | None = None
         self._credits: float | None = None
 
@@ -67,7 +70,7 @@ class Tail:
             self._told = event.stopReason
         counted = informative(_token_usage, bytes(event.tokenUsage))
         if counted is not None:
-            self._counted = counted
+            self._count(counted)
             if self._percentage is None:
                 self._note_percentage(counted.contextUsagePercentage)
 
@@ -99,8 +102,8 @@ class Tail:
 
     def usage(self, output: Callable[[], str]) -> Usage:
         """What the reply cost, as far as is known by now. `output` gives all that it said."""
-        cached_read, cached_write = self._cached()
-        told_input, told_output = self._told_counts()
+        cached_read, cached_write = self._cached
+        told_input, told_output = self._told_counts
         output_tokens = told_output if told_output is not None else self._estimate.output_tokens(output())
         prompt = self._prompt(output_tokens) - cached_read - cached_write if told_input is None else told_input
         return Usage(
@@ -116,23 +119,19 @@ class Tail:
     @property
     def counted(self) -> bool:
         """Whether the service has counted, so that `usage` does not."""
-        return None not in self._told_counts()
+        return None not in self._told_counts
 
-    def _cached(self) -> tuple[int, int]:
-        """Tokens of the prompt that came from the cache, and that went there."""
-        return _count(self._counted.cacheReadInputTokens) or 0, _count(self._counted.cacheWriteInputTokens) or 0
-
-    def _told_counts(self) -> tuple[int | None, int | None]:
-        """The service's counts of the uncached prompt and of the reply, as it says them or as its total does."""
-        told_input, told_output = _count(self._counted.uncachedInputTokens), _count(self._counted.outputTokens)
-        total = _count(self._counted.totalTokens)
+    def _count(self, told: schema.TokenUsage) -> None:
+        self._cached = (_whole(told.cacheReadInputTokens) or 0, _whole(told.cacheWriteInputTokens) or 0)
+        told_input, told_output = _whole(told.uncachedInputTokens), _whole(told.outputTokens)
+        total = _whole(told.totalTokens)
         if total is not None:
-            left = total - sum(self._cached())
+            left = total - sum(self._cached)
             if told_output is None and told_input is not None:
                 told_output = max(0, left - told_input)
             elif told_input is None and told_output is not None:
                 told_input = max(0, left - told_output)
-        return told_input, told_output
+        self._told_counts = (told_input, told_output)
 
     def _prompt(self, output_tokens: int) -> int:
         """The whole prompt's size, estimated."""
@@ -148,5 +147,5 @@ def informative(decode: Callable[[bytes], Event], payload: bytes) -> Event | Non
         return None
 
 
-def _count(tokens: float | None) -> int | None:
+def _whole(tokens: float | None) -> int | None:
     return int(tokens) if tokens is not None and 0 <= tokens < _MOST_TOKENS else None

@@ -12,7 +12,7 @@ from msgspec import Raw
 from qrelay.apis import answer_formats
 from qrelay.apis.anthropic import messages, tools
 from qrelay.apis.anthropic.reply import Writer, whole
-from qrelay.apis.anthropic.schema import Prompt, Request, decode
+from qrelay.apis.anthropic.schema import NULL, Prompt, Request, decode
 from qrelay.apis.body import invalid
 from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
@@ -67,8 +67,8 @@ def _read(body: bytes, stamp: Stamp, *, stream_default: bool) -> Call:
         session=_session(request.metadata),
     )
     for name, usual in _USUAL.items():
-        value = bytes(getattr(request, name))
-        if value != b"null" and value not in usual:
+        value = getattr(request, name)
+        if value is not NULL and (said := bytes(value)) != b"null" and said not in usual:
             ignored.add(name)
     id_ = f"msg_{stamp.id}"
     return Call(

@@ -18,7 +18,7 @@ NULL = Raw(b"null")
 """What an absent member kept as `Raw` holds: absent and null mean the same."""
 
 
-class Source(Struct):
+class Source(Struct, gc=False):
     """Where an image or document is: `base64` (media_type, data), `text` (data), `content`, `url` or `file`."""
 
     type: str
@@ -28,52 +28,52 @@ class Source(Struct):
     content: "str | list[Block] | None" = None
 
 
-class TextBlock(Struct, tag_field="type", tag="text"):
+class TextBlock(Struct, tag_field="type", tag="text", gc=False):
     text: str
 
 
-class ImageBlock(Struct, tag_field="type", tag="image"):
+class ImageBlock(Struct, tag_field="type", tag="image", gc=False):
     source: Source
 
 
-class DocumentBlock(Struct, tag_field="type", tag="document"):
+class DocumentBlock(Struct, tag_field="type", tag="document", gc=False):
     source: Source
     title: str | None = None
     context: str | None = None
 
 
-class ToolUseBlock(Struct, tag_field="type", tag="tool_use"):
+class ToolUseBlock(Struct, tag_field="type", tag="tool_use", gc=False):
     id: str
     name: str
     input: Raw = NULL
 
 
-class ToolResultBlock(Struct, tag_field="type", tag="tool_result"):
+class ToolResultBlock(Struct, tag_field="type", tag="tool_result", gc=False):
     tool_use_id: str
     content: "str | list[Block] | None" = None
     is_error: bool | None = None
 
 
-class ThinkingBlock(Struct, tag_field="type", tag="thinking"):
+class ThinkingBlock(Struct, tag_field="type", tag="thinking", gc=False):
     thinking: str
     signature: str | None = None
 
 
-class RedactedThinkingBlock(Struct, tag_field="type", tag="redacted_thinking"):
+class RedactedThinkingBlock(Struct, tag_field="type", tag="redacted_thinking", gc=False):
     data: str
 
 
-class SearchResultBlock(Struct, tag_field="type", tag="search_result"):
+class SearchResultBlock(Struct, tag_field="type", tag="search_result", gc=False):
     title: str
     source: str
     content: "list[Block]"
 
 
-class ToolReferenceBlock(Struct, tag_field="type", tag="tool_reference"):
+class ToolReferenceBlock(Struct, tag_field="type", tag="tool_reference", gc=False):
     tool_name: str
 
 
-class Other(Struct, tag_field="type", tag="qrelay:other"):
+class Other(Struct, tag_field="type", tag="qrelay:other", gc=False):
     """A block of any other kind, or of none, as the client wrote it. No client writes this tag; `decode` does."""
 
     value: dict[str, Any]
@@ -93,7 +93,7 @@ Block: TypeAlias = Union[  # noqa: UP007 - named in the annotations above as a s
 ]
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     """`output_config` and `clear_at` stand beside `role:"system"`, where `content` may be missing."""
 
     role: str
@@ -102,7 +102,7 @@ class Message(Struct):
     clear_at: Raw = NULL
 
 
-class Tool(Struct):
+class Tool(Struct, gc=False):
     """A client's own tool if it has an `input_schema`; else one that Anthropic's servers would know, by its `type`."""
 
     type: str | None = None
@@ -114,13 +114,13 @@ class Tool(Struct):
     input_examples: Raw = NULL
 
 
-class ToolChoice(Struct):
+class ToolChoice(Struct, gc=False):
     type: str
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
 
-class Prompt(Struct, kw_only=True):
+class Prompt(Struct, kw_only=True, gc=False):
     """What `/v1/messages` and `/v1/messages/count_tokens` have in common."""
 
     model: str

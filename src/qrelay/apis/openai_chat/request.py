@@ -14,7 +14,7 @@ from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
 from qrelay.apis.openai_chat import messages, tools
 from qrelay.apis.openai_chat.reply import Envelope, Writer, whole
-from qrelay.apis.openai_chat.schema import Request, decode
+from qrelay.apis.openai_chat.schema import ABSENT, Request, decode
 from qrelay.conversation import Conversation
 
 
@@ -97,18 +97,22 @@ def _report(request: Request, ignored: Ignored) -> None:
         ("service_tier", request.service_tier not in {None, "auto", "default"}),
         ("verbosity", request.verbosity not in {None, "medium"}),
         ("store", bool(request.store)),
-        ("logit_bias", _says_something(request.logit_bias)),
-        ("audio", _says_something(request.audio)),
-        ("prediction", _says_something(request.prediction)),
-        ("web_search_options", _says_something(request.web_search_options, empty=False)),
-        ("moderation", _says_something(request.moderation)),
-        ("metadata", _says_something(request.metadata)),
     ):
         if asked:
             ignored.add(name)
+    for name, nothing in _OBJECTS.items():
+        value = getattr(request, name)
+        if value is not ABSENT and bytes(value) not in nothing:
+            ignored.add(name)
 
 
-def _says_something(value: Raw, *, empty: bool = True) -> bool:
-    """Whether a member is there and not null; nor an empty object, unless an empty one switches something on."""
-    text = bytes(value)
-    return text not in {b"", b"null"} and not (empty and text == b"{}")
+_NOTHING = frozenset({b"null", b"{}"})
+_OBJECTS = {
+    "logit_bias": _NOTHING,
+    "audio": _NOTHING,
+    "prediction": _NOTHING,
+    "web_search_options": frozenset({b"null"}),  # an empty one switches it on
+    "moderation": _NOTHING,
+    "metadata": _NOTHING,
+}
+"""Members that are objects, with the values that ask for nothing."""

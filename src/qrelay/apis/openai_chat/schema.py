@@ -18,19 +18,21 @@ TEXT_PARTS = frozenset({"text", "input_text", "output_text"})
 """`input_text` and `output_text` are the Responses API's; programs that speak both mix them up."""
 PARTS = TEXT_PARTS | {"image_url", "input_image", "input_audio", "file", "refusal"}
 TOOLS = frozenset({"function", "custom"})
+ABSENT = Raw()
+"""A member of the request that isn't there."""
 
 
-class ImageUrl(Struct):
+class ImageUrl(Struct, gc=False):
     url: str
 
 
-class File(Struct):
+class File(Struct, gc=False):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
 
 
-class ContentPart(Struct):
+class ContentPart(Struct, gc=False):
     type: str = "text"
     text: str | None = None
     image_url: ImageUrl | str | None = None
@@ -38,26 +40,26 @@ class ContentPart(Struct):
     refusal: str | None = None
 
 
-class FunctionCall(Struct):
+class FunctionCall(Struct, gc=False):
     """`arguments` is a string of JSON by the API's rules; some clients send the object itself."""
 
     name: str
     arguments: str | dict[str, Raw] | None = None
 
 
-class CustomCall(Struct):
+class CustomCall(Struct, gc=False):
     name: str
     input: str = ""
 
 
-class ToolCall(Struct):
+class ToolCall(Struct, gc=False):
     id: str
     type: str = "function"
     function: FunctionCall | None = None
     custom: CustomCall | None = None
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     role: str
     content: str | list[ContentPart] | None = None
     tool_calls: list[ToolCall] | None = None
@@ -69,30 +71,30 @@ class Message(Struct):
     audio: Raw = Raw()
 
 
-class Function(Struct):
+class Function(Struct, gc=False):
     name: str
     description: str | None = None
     parameters: Raw = Raw()
     strict: bool | None = None
 
 
-class Grammar(Struct):
+class Grammar(Struct, gc=False):
     definition: str | None = None
     syntax: str | None = None
 
 
-class CustomFormat(Struct):
+class CustomFormat(Struct, gc=False):
     type: str = "text"
     grammar: Grammar | None = None
 
 
-class Custom(Struct):
+class Custom(Struct, gc=False):
     name: str
     description: str | None = None
     format: CustomFormat | None = None
 
 
-class Tool(Struct):
+class Tool(Struct, gc=False):
     """`name`, `description`, `parameters` at this level are how the Responses API writes a function."""
 
     type: str = "function"
@@ -103,38 +105,38 @@ class Tool(Struct):
     parameters: Raw = Raw()
 
 
-class Name(Struct):
+class Name(Struct, gc=False):
     name: str
 
 
-class AllowedTool(Struct):
+class AllowedTool(Struct, gc=False):
     type: str = "function"
     function: Name | None = None
     custom: Name | None = None
 
 
-class AllowedTools(Struct):
+class AllowedTools(Struct, gc=False):
     mode: str = "auto"
     tools: list[AllowedTool] = []
 
 
-class ToolChoice(Struct):
+class ToolChoice(Struct, gc=False):
     type: str = "function"
     function: Name | None = None
     custom: Name | None = None
     allowed_tools: AllowedTools | None = None
 
 
-class StreamOptions(Struct):
+class StreamOptions(Struct, gc=False):
     include_usage: bool | None = None
 
 
-class ResponseFormat(Struct):
+class ResponseFormat(Struct, gc=False):
     type: str = "text"
     json_schema: Raw = Raw()
 
 
-class Request(Struct):
+class Request(Struct, gc=False):
     model: str
     messages: list[Message]
     stream: bool | None = None
@@ -164,12 +166,12 @@ class Request(Struct):
     service_tier: str | None = None
     verbosity: str | None = None
     store: bool | None = None
-    logit_bias: Raw = Raw()
-    audio: Raw = Raw()
-    prediction: Raw = Raw()
-    web_search_options: Raw = Raw()
-    moderation: Raw = Raw()
-    metadata: Raw = Raw()
+    logit_bias: Raw = ABSENT
+    audio: Raw = ABSENT
+    prediction: Raw = ABSENT
+    web_search_options: Raw = ABSENT
+    moderation: Raw = ABSENT
+    metadata: Raw = ABSENT
 
 
 _decoder = msgspec.json.Decoder(Request)

@@ -33,11 +33,11 @@ ITEMS = OUTPUTS | {
 TOOLS = frozenset({"function", "custom", "namespace"})
 
 
-class ImageUrl(Struct):
+class ImageUrl(Struct, gc=False):
     url: str
 
 
-class ContentPart(Struct):
+class ContentPart(Struct, gc=False):
     type: str = "input_text"
     text: str | None = None
     refusal: str | None = None
@@ -47,11 +47,11 @@ class ContentPart(Struct):
     filename: str | None = None
 
 
-class SummaryPart(Struct):
+class SummaryPart(Struct, gc=False):
     text: str = ""
 
 
-class Format(Struct):
+class Format(Struct, gc=False):
     """A custom tool's input format."""
 
     type: str = "text"
@@ -59,7 +59,7 @@ class Format(Struct):
     syntax: str | None = None
 
 
-class Tool(Struct):
+class Tool(Struct, gc=False):
     type: str = "function"
     name: str | None = None
     description: str | None = None
@@ -69,7 +69,7 @@ class Tool(Struct):
     tools: list["Tool"] | None = None
 
 
-class Item(Struct):
+class Item(Struct, gc=False):
     """One member of `input`. `output` is a string, a list of parts, or whatever a tool of OpenAI's own gave."""
 
     type: str | None = None
@@ -89,13 +89,13 @@ class Item(Struct):
     tools: list[Tool] | None = None
 
 
-class NamedTool(Struct):
+class NamedTool(Struct, gc=False):
     type: str = "function"
     name: str | None = None
     namespace: str | None = None
 
 
-class ToolChoice(Struct):
+class ToolChoice(Struct, gc=False):
     type: str = "function"
     name: str | None = None
     namespace: str | None = None
@@ -103,22 +103,22 @@ class ToolChoice(Struct):
     tools: list[NamedTool] | None = None
 
 
-class Reasoning(Struct):
+class Reasoning(Struct, gc=False):
     effort: str | None = None
     summary: str | None = None
 
 
-class TextFormat(Struct):
+class TextFormat(Struct, gc=False):
     type: str = "text"
     schema: Raw = Raw()
 
 
-class TextConfig(Struct):
+class TextConfig(Struct, gc=False):
     format: TextFormat | None = None
     verbosity: str | None = None
 
 
-class Request(Struct):
+class Request(Struct, gc=False):
     model: str
     input: str | list[Item] | None = None
     instructions: str | None = None
@@ -153,7 +153,7 @@ class Request(Struct):
     moderation: Raw = Raw()
 
 
-class Told(Struct):
+class Told(Struct, gc=False):
     """What is repeated as it came; what it means, and whether its types are right, is `Request`'s."""
 
     input: Raw = Raw()
@@ -173,7 +173,7 @@ class Told(Struct):
     user: Raw = Raw()
 
 
-class Stored(Struct):
+class Stored(Struct, gc=False):
     """Items that were kept, wrapped so that they decode as a request does."""
 
     input: list[Item]
