@@ -56,7 +56,7 @@ def test_account_json_is_taken_once(tmp_path: Path, sim: Simulator, started: Cal
     ]
     file.write_text(json.dumps(rows[:2]), encoding="utf-8")
     accounts, logged = started()
-    assert [row["name"] for row in accounts] == ["one", "two"]
+    assert {row["name"]: row["is_active"] for row in accounts} == {"one": False, "two": True}
     assert "account.json" in logged
     file.write_text(json.dumps(rows), encoding="utf-8")
     again, logged = started()

@@ -200,9 +200,9 @@ class App:
             token_client = TokenClient(token_calls, token_endpoint=settings.token_endpoint)
             refresher = Refresher(store, token_client, previous_tokens=settings.previous_tokens)
             stack.push_async_callback(refresher.close)
-            await _adopt_account_from_variables(settings, store)
-            if self._folder is not None:
+            if self._folder is not None:  # before the variables: the active one of account.json stays it
                 await take_found(store, self._folder, settings.home)
+            await _adopt_account_from_variables(settings, store)
             pool = Pool(
                 store,
                 refresher,

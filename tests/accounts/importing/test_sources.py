@@ -58,6 +58,15 @@ def test_amq2api(tmp_path: Path) -> None:
     )
 
 
+def test_the_active_one_of_amq2api_goes_first(tmp_path: Path) -> None:
+    """The first that is stored becomes the active one."""
+    path = foreign.amq2api(tmp_path / "account.json")
+    (row,) = json.loads(path.read_text())
+    rows = [row | {"name": name, "is_active": name == "three"} for name in ("one", "two", "three")]
+    path.write_text(json.dumps(rows))
+    assert [account.label for account in read("amq2api", path)] == ["three", "one", "two"]
+
+
 def test_aq2api(tmp_path: Path) -> None:
     [account] = read("aq2api", foreign.aq2api(tmp_path / "amazonq_credentials.json"))
     assert account == NewAccount(

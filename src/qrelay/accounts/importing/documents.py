@@ -27,7 +27,11 @@ def parse(raw: bytes, path: Path) -> Reading:
 
 
 def read_rows(rows: list[Any], path: Path, *, label: str | None = None) -> Reading:
-    """The accounts among JSON values that came from `path`."""
+    """The accounts among JSON values that came from `path`.
+
+    The active one goes first (amq2api's `is_active`): the first that is stored becomes the active one.
+    """
+    active: list[NewAccount] = []
     accounts: list[NewAccount] = []
     skipped: list[str] = []
     for number, row in enumerate(rows, 1):
@@ -35,8 +39,9 @@ def read_rows(rows: list[Any], path: Path, *, label: str | None = None) -> Readi
             case str(reason):
                 skipped.append(f"Entry {number} of {path} {reason}.")
             case account:
-                accounts.append(account)
-    return Reading(accounts, skipped)
+                marked = (as_object(row) or {}).get("is_active") is True
+                (active if marked else accounts).append(account)
+    return Reading([*active, *accounts], skipped)
 
 
 def _rows(raw: bytes, path: Path) -> list[Any]:
