@@ -8,9 +8,9 @@ ARG BASE=python:3.12-slim
 
 FROM ${BASE} AS build
 WORKDIR /build
-COPY requirements/postgres.txt requirements/build.txt requirements/
+COPY requirements/extras.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/qrelay
-RUN pip --python /opt/qrelay/bin/python install --no-cache-dir --require-hashes -r requirements/postgres.txt
+RUN pip --python /opt/qrelay/bin/python install --no-cache-dir --require-hashes -r requirements/extras.txt
 RUN pip install --no-cache-dir --require-hashes -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src

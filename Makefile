@@ -13,14 +13,14 @@ STYLE = status=0; $(BIN)/ruff check --quiet . || status=1; $(BIN)/ruff format --
 TYPES = ( said=$$($(BIN)/basedpyright 2>&1); failed=$$?; printf '\n%s\n' "$$said"; exit $$failed )
 
 .DEFAULT_GOAL := help
-.PHONY: help setup postgres run test lint bench clients image screenshots types docs lock clean
+.PHONY: help setup extras run test lint bench clients image screenshots types docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the result.
 
-postgres: .venv/.postgres ## Add what qrelay needs to keep its state in PostgreSQL.
+extras: .venv/.extras ## Add what qrelay needs to keep its state in PostgreSQL and to read PDFs.
 
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
@@ -55,8 +55,8 @@ lock: ## Choose dependencies anew and write requirements/*.txt (needs uv).
 	@compile='uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --quiet'; \
 	compile="$$compile --no-annotate --no-header --no-emit-index-url"; \
 	$$compile pyproject.toml -o requirements/run.txt && \
-	$$compile pyproject.toml --group dev --extra postgres -c requirements/run.txt -o requirements/dev.txt && \
-	$$compile pyproject.toml --extra postgres -c requirements/run.txt -o requirements/postgres.txt && \
+	$$compile pyproject.toml --group dev --all-extras -c requirements/run.txt -o requirements/dev.txt && \
+	$$compile pyproject.toml --all-extras -c requirements/run.txt -o requirements/extras.txt && \
 	printf 'hatchling\neditables\n' | $$compile - -o requirements/build.txt
 
 clean: ## Remove the environment, caches and build results; accounts and settings stay.
@@ -82,9 +82,9 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	@$(PIP) install --no-input --no-build-isolation --no-deps -e .
 	@touch $@
 
-.venv/.postgres: requirements/postgres.txt .venv/.run
-	@echo "Installing what PostgreSQL needs ..."
-	@$(INSTALL) -r requirements/postgres.txt
+.venv/.extras: requirements/extras.txt .venv/.run
+	@echo "Installing what PostgreSQL and PDFs need ..."
+	@$(INSTALL) -r requirements/extras.txt
 	@touch $@
 
 # Chromium and a Chinese font for the console's tests, where they can be had; without a browser they are left out.

@@ -32,11 +32,16 @@ class Image(Struct, frozen=True, gc=False):
 
 
 class Document(Struct, frozen=True, gc=False):
-    """A file as base64 `data`; plain text and extracted text travel as `Text` instead."""
+    """A file as base64 `data`; plain text travels as `Text` instead.
+
+    `text` is what was read in it, else `unreadable` says why there is none, if that was tried (`documents`).
+    """
 
     name: str
     data: str
     media_type: str = ""
+    text: str = ""
+    unreadable: str = ""
 
 
 class Reasoning(Struct, frozen=True, gc=False):

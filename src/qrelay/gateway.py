@@ -22,6 +22,7 @@ from qrelay.accounts.consequences import MOST_CALLS, consequence
 from qrelay.accounts.pool import ANYTHING, Lease, Pool, Wanted
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
+from qrelay.documents import Documents
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
 from qrelay.quotas import Quotas
@@ -79,12 +80,14 @@ class Gateway:
         *,
         reach: Reach,
         quotas: Quotas,
+        documents: Documents,
         manners: Manners,
     ) -> None:
         self._pool = pool
         self._client = client
         self._catalog = catalog
         self._reach = reach
+        self._documents = documents
         self._manners = manners
         self._signatures = Signatures()
         self._quotas = quotas
@@ -102,6 +105,7 @@ class Gateway:
         all of it.
         """
         self._budget.earn()
+        conversation = await self._documents.read(conversation)
         loop = asyncio.get_running_loop()
         wanted = Wanted(conversation.model, partial(self._catalog.id_at, conversation.model))
         asking = _Asking(conversation, wanted, trace)

@@ -174,6 +174,8 @@ class Settings(BaseSettings):
     max_request_bytes: Annotated[int, Field(ge=10_000)] = 1_250_000
     """The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts
     may take more."""
+    pdf_pages: Annotated[int, Field(ge=0, le=10_000)] = 100
+    """How many pages of an attached PDF the model gets as text; 0 is none. Needs the extra `pdf`."""
     connect_timeout_seconds: Seconds = 5
     """How long connecting to the service may take."""
     first_event_timeout_seconds: Seconds = 120

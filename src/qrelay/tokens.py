@@ -100,6 +100,8 @@ def _count_part(part: Part) -> int:
     match part:
         case Text() | Reasoning():
             return count_text(part.text)
+        case Document() if part.text:
+            return count_text(part.text)
         case Image() | Document():
             return TOKENS_PER_IMAGE
         case RedactedReasoning():

@@ -23,6 +23,7 @@ from qrelay.accounts.store import AccountStore, open_store
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.database import open_database
+from qrelay.documents import Documents
 from qrelay.errors import RelayError
 from qrelay.gateway import Gateway, Manners
 from qrelay.outward.http1 import Connections
@@ -165,7 +166,9 @@ async def rig(
             reach.elsewhere = {name: nowhere for name, script in fates.items() if not script}
             quotas = Quotas(client, reach, refresher, store, every_seconds=0)
             closing.push_async_callback(quotas.close)
-            gateway = Gateway(pool, client, catalog, reach=reach, quotas=quotas, manners=Manners())
+            gateway = Gateway(
+                pool, client, catalog, reach=reach, quotas=quotas, documents=Documents(pages=0), manners=Manners()
+            )
             yield Rig(gateway, pool, store, faults, ids)
         finally:
             await closing.aclose()

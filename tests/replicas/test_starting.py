@@ -122,7 +122,7 @@ def test_the_driver_is_named_when_it_is_missing(replica: Replicas, tmp_path: Pat
     assert done.code == 1
     assert done.err == (
         "qrelay: PostgreSQL needs the driver psycopg, which isn't installed.\n"
-        "  Install it: make postgres, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.\n"
+        "  Install it: make extras, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.\n"
     )
 
 

@@ -762,6 +762,20 @@ def test_document_dropped() -> None:
     assert made.adjustments == ("document_dropped",)
 
 
+def test_document_as_text() -> None:
+    made = payload(user("q", Document("a.pdf", "AAAA", "application/pdf", text="[page 1]\nIt rains.")))
+    content = json.loads(made.body)["conversationState"]["currentMessage"]["userInputMessage"]["content"]
+    assert content.startswith("q\n\n(The text of the document 'a.pdf'")
+    assert content.endswith("[page 1]\nIt rains.")
+    assert made.adjustments == ("document_as_text",)
+
+
+def test_a_document_that_was_not_readable_says_why() -> None:
+    made = payload(user("q", Document("a.pdf", "AAAA", "application/pdf", unreadable="it is damaged")))
+    assert "The document 'a.pdf' of application/pdf was left out: it is damaged." in made.body.decode()
+    assert made.adjustments == ("document_dropped",)
+
+
 def test_surrogate_replaced() -> None:
     broken = ToolSpec("ls", "half \ud83d", LS.schema)
     turns = [user("a\ud83db", "\ud83d\ude00"), assistant(use("x", "ls")), user(ToolResult("x", (Text("\udc00"),)))]

@@ -138,7 +138,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         raise RelayError(
             ErrorCode.store_failed,
             "PostgreSQL needs the driver psycopg, which isn't installed.",
-            remedy="Install it: make postgres, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.",
+            remedy="Install it: make extras, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.",
         ) from error
     event.listen(engine.sync_engine, "handle_error", _give_up_on_standbys)
     return engine

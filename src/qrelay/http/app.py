@@ -31,6 +31,7 @@ from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
 from qrelay.database import Database, holds_secrets, open_database
+from qrelay.documents import Documents
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway, Manners
 from qrelay.http import (
@@ -109,10 +110,7 @@ class App:
         self._chat: dict[str, ChatRoute] = {}
         self._doors: Doors  # they and the gate are made with the database
         self._gate: Gate
-        self._rest = Starlette(
-            lifespan=self._lifespan,
-            exception_handlers={HTTPException: self._http_error, Exception: self._failed},
-        )
+        self._rest = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -226,7 +224,8 @@ class App:
             manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))
             quotas = Quotas(client, reach, refresher, store, every_seconds=settings.quota_check_seconds)
             stack.push_async_callback(quotas.close)
-            gateway = Gateway(pool, client, catalog, reach=reach, quotas=quotas, manners=manners)
+            documents = Documents(pages=settings.pdf_pages)
+            gateway = Gateway(pool, client, catalog, reach=reach, quotas=quotas, documents=documents, manners=manners)
             log_ins = LogIns(
                 store,
                 token_client,
@@ -241,6 +240,7 @@ class App:
             names = request_log.Names(store, client_keys.name_of)
             self._open_routes(
                 gateway,
+                documents,
                 pool,
                 log_ins,
                 [
@@ -270,6 +270,7 @@ class App:
     def _open_routes(
         self,
         gateway: Gateway,
+        documents: Documents,
         pool: Pool,
         log_ins: LogIns,
         management: list[Route],
@@ -304,7 +305,7 @@ class App:
             *console.routes(self._doors, console=settings.console),
             *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
-            *count_tokens.routes(self._doors, settings.max_body_bytes, new_id),
+            *count_tokens.routes(documents, self._doors, settings.max_body_bytes, new_id),
             *responses.routes(shelf, self._doors, new_id),
             *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher, pool),
@@ -335,25 +336,13 @@ class App:
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         """A route nobody has, in the shape the caller speaks."""
-        not_allowed = isinstance(error, HTTPException) and error.status_code == 405
-        code = ErrorCode.method_not_allowed if not_allowed else ErrorCode.route_unknown
-        told = RelayError(code, f"This gateway has no route {request.method[:20]} {request.url.path[:200]}.")
-        return _told(told, request, f"req_{new_id()}")
-
-    async def _failed(self, request: Request, error: Exception) -> Response:
-        """A fault of ours outside the chat routes. Starlette raises it again for the log, which has the trace."""
-        request_id = f"req_{new_id()}"
-        structlog.get_logger().error(
-            "a route failed inside the gateway", request_id=request_id, error=type(error).__name__
-        )
-        told = RelayError(ErrorCode.internal, f"The gateway itself failed (request {request_id}).")
-        return _told(told, request, request_id)
-
-
-def _told(error: RelayError, request: Request, request_id: str) -> Response:
-    if is_management(request.url.path):
-        return refusal(error, request.url.path)
-    return models.error_response(error, models.family_of(request), request_id)
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        code = ErrorCode.method_not_allowed if status == 405 else ErrorCode.route_unknown
+        path = request.url.path
+        unknown = RelayError(code, f"This gateway has no route {request.method[:20]} {path[:200]}.")
+        if is_management(path):
+            return refusal(unknown, path)
+        return models.error_response(unknown, models.family_of(request), f"req_{new_id()}")
 
 
 def build_app(settings: Settings, *, background: bool = True, folder: Path | None = None) -> App:

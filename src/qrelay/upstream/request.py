@@ -15,7 +15,8 @@ Besides the names of `history`, `tools` and `tool_schema`, adjustments are:
     image_dropped_over_count  the oldest images, when there are more than the service takes (rule 17)
     image_dropped_unusable    an image of an earlier turn, or of a tool, that the service would refuse
     image_captioned           a turn of images alone got a text (rule 10)
-    document_dropped          the service takes text and images
+    document_as_text          the service takes text and images
+    document_dropped          likewise, and there is no text of it
     surrogate_replaced        half a surrogate pair, which no UTF-8 can say, became U+FFFD
 """
 
@@ -317,9 +318,13 @@ class _Builder:
                 texts.append(f"(An image was left out: {error}.)")
 
     def _document(self, document: Document) -> str:
+        if document.text:
+            self._adjustments["document_as_text"] = None
+            return f"(The text of the document {document.name!r}, without pictures and layout:)\n\n{document.text}"
         self._adjustments["document_dropped"] = None
         kind = document.media_type or "unknown type"
-        return f"(The document {document.name!r} of {kind} was left out: only text and images can be sent.)"
+        why = document.unreadable or "only text and images can be sent"
+        return f"(The document {document.name!r} of {kind} was left out: {why}.)"
 
 
 def _check(what: str, characters: int, limit: int) -> None:

@@ -220,6 +220,14 @@ def test_an_image_in_the_system_is_reported() -> None:
         ),
         ([{"type": "file", "file": {"file_data": "JVBE"}}], (Document("document", "JVBE"),)),
         (
+            [{"type": "file", "file": {"file_data": "data:text/markdown;base64,aGV5", "filename": "notes.md"}}],
+            (Text("notes.md\n\nhey"),),
+        ),
+        (
+            [{"type": "file", "file": {"file_data": "data:image/png;base64,iVBO", "filename": "a.png"}}],
+            (Image("iVBO", "image/png", "messages[0].content[0].file.file_data"),),
+        ),
+        (
             [{"type": "file", "file": {"file_data": f"data:text/plain;base64,{base64.b64encode(b'hey').decode()}"}}],
             (Text("hey"),),
         ),
