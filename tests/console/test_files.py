@@ -21,7 +21,7 @@ from tests.gateway.conftest import bench
 from tests.house.repository import ROOT
 
 CONSOLE = ROOT / "src" / "qrelay" / "console"
-VENDORS = [CONSOLE / "vendor", Path(__file__).parent / "vendor"]
+VENDORS = [CONSOLE / "vendor", ROOT / "src" / "qrelay" / "http" / "static" / "vendor", Path(__file__).parent / "vendor"]
 PAGES = re.findall(r'name: "(\w+)"', (CONSOLE / "pages.js").read_text(encoding="utf-8"))
 WORD = re.compile(r'^  "?([\w.-]+)"?: (.+),$', re.MULTILINE)
 SENTENCES = ("said", "described")

@@ -57,6 +57,9 @@ async def test_a_whole_answer(desk: Desk) -> None:
     await expect(answer(desk)).to_contain_text('You said: "Hello"')
     await answer(desk).get_by_role("button", name="Raw").click()
     await expect(answer(desk).get_by_role("region", name="Raw")).to_contain_text('"object":"chat.completion"')
+    await desk.open("/console/requests")
+    await desk.page.locator("tbody .open").click()
+    await expect(desk.page.get_by_role("dialog")).to_contain_text("ClientPlayground")
 
 
 @pytest.mark.parametrize("api", ["messages", "chat", "responses"])

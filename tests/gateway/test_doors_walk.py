@@ -60,7 +60,8 @@ ROUTES: Final[Mapping[str, str]] = {
         GET /api/accounts         POST /api/accounts         DELETE /api/accounts/{id}
         POST /api/accounts/{id}/activate
         GET /credentials          POST /credentials          GET /test/token            GET /openapi.json
-        GET /docs                 GET /docs/docs.js          GET /docs/page.css
+        GET /docs                 GET /docs/docs.js          GET /docs/docs.css
+        GET /docs/swagger-ui-5.35.0/swagger-ui-bundle.js     GET /docs/swagger-ui-5.35.0/swagger-ui.css
     """,
     SESSION: "GET /v2/session POST /v2/session",
     FOR_OWNER: "POST /v2/export POST /v2/master-key/rotate",

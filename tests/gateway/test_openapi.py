@@ -1,23 +1,25 @@
 """The description of the API is that of the routes there are, and its page needs nobody else's files."""
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from qrelay.http import console
+from qrelay.http import console, pages
 from qrelay.http.app import build_app
 from qrelay.http.openapi import TABLE
 from qrelay.settings import Settings
 from tests.gateway.conftest import Bench
+from tests.house.repository import ROOT
 
 pytestmark = pytest.mark.anyio
 
 FILES = {
     *console.PATHS,
     console.FILES.replace(":path", ""),
-    "/docs/docs.js",
-    "/docs/page.css",
+    *pages.FILES,
 } - {"/admin"}
 """What pages are made of, and the console's further names."""
 
@@ -70,6 +72,10 @@ async def test_its_page_is_whole_by_itself(relay: Bench) -> None:
             assert "script-src 'self'" in policy
             assert "unsafe" not in policy
             assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|<style|\sstyle=", answer.text)
+        if "/swagger-ui-" in path:  # others' files, which name much; what they ask for, the browser's tests see
+            assert answer.headers["cache-control"].endswith("immutable")
+            continue
+        assert answer.headers["cache-control"] in {"no-cache", "no-store"}, path
         if answer.headers["content-type"] == "application/json":
             continue
         linked = re.findall(
@@ -82,4 +88,27 @@ async def test_its_page_is_whole_by_itself(relay: Bench) -> None:
             assert not target.startswith("//")
             if target not in seen:
                 ahead.append(target)
-    assert {"/docs", "/docs/docs.js", "/docs/page.css", "/openapi.json"} <= seen
+    assert seen == {"/docs", "/openapi.json", *pages.FILES}
+
+
+async def test_swagger_ui_goes_by_the_version_it_has(relay: Bench) -> None:
+    rows = json.loads((ROOT / "src/qrelay/http/static/vendor/vendor.json").read_text(encoding="utf-8"))
+    assert {row["version"] for row in rows} == {pages.SWAGGER_UI}
+    for row in rows:
+        answer = await relay.http.get(f"/docs/swagger-ui-{pages.SWAGGER_UI}/{row['file']}")
+        assert hashlib.sha256(answer.content).hexdigest() == row["sha256"]
+
+
+async def test_each_route_says_what_opens_it(relay: Bench) -> None:
+    document = (await relay.http.get("/openapi.json")).json()
+    schemes = document["components"]["securitySchemes"]
+    opened = {
+        path: {name for way in operation["security"] for name in way}
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+    }
+    for path, ways in opened.items():
+        assert ways <= schemes.keys()
+        manages = path.startswith(("/v2/", "/credentials", "/test/", "/api/accounts", "/docs", "/openapi", "/metrics"))
+        expected = {"admin", "session"} if manages else {"key", "x-api-key"} if path.startswith("/v1/") else set[str]()
+        assert ways == expected, path

@@ -44,6 +44,15 @@ async def another_account(relay: Bench) -> None:
     assert (await relay.http.post("/v2/accounts", json=account)).status_code == 200
 
 
+async def test_a_page_of_ours_is_told_from_other_browsers(relay: Bench) -> None:
+    browser = "Mozilla/5.0 (X11; Linux x86_64)"
+    for agent, page in ((browser, "playground"), (browser, "docs"), (browser, "elsewhere"), ("curl/8.5", "docs")):
+        relay.http.headers.update({"user-agent": agent, "x-qrelay-client": page})
+        await relay.chat()
+    told = [row["client"] for row in await rows(relay)]
+    assert told == ["curl/8.5", "Mozilla/5.0", "qrelay docs", "qrelay playground"]
+
+
 async def test_a_good_request_whole_and_streamed(relay: Bench) -> None:
     relay.http.headers["user-agent"] = "claude-cli/2.1.3 (external, cli)"
     whole = await relay.messages("A secret recipe", seed=7)

@@ -8,18 +8,25 @@ It is done for every request, also for those that were refused at the door, so i
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final
 
 from msgspec import Struct
 from starlette.types import Scope
 
 from qrelay.events import Usage
+from qrelay.http.asked import header
 from qrelay.http.traffic import Traffic
 from qrelay.logs import Redactor, RequestLine, log_request
 from qrelay.records.ended import Ended, attempts_text, sentence, word, words
 from qrelay.records.journal import Journal
 from qrelay.reply import Served
 from qrelay.trace import Trace
+
+_CLIENT_HEADER: Final = b"x-qrelay-client"
+_PAGES: Final[Mapping[str, str]] = {"playground": "qrelay playground", "docs": "qrelay docs"}
+"""What our own pages call themselves, and how that is told: no program's name has a space."""
 
 
 class Ending(Struct, kw_only=True):
@@ -124,10 +131,13 @@ class Endings:
 
 
 def client_of(scope: Scope) -> str | None:
-    """Which program asks, as its User-Agent begins: `claude-cli/2.1.3`."""
+    """Which program asks, as its User-Agent begins: `claude-cli/2.1.3`.
+
+    All browsers begin alike, so pages of this gateway say which they are: `qrelay playground`.
+    """
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            return _product(value)
+            return (value.startswith(b"Mozilla/") and _PAGES.get(header(scope, _CLIENT_HEADER))) or _product(value)
     return None
 
 

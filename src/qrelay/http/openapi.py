@@ -18,8 +18,11 @@ from qrelay import __version__
 from qrelay.http.account_bodies import ChangeBody, CreateBody
 from qrelay.http.amq2api import AccountBody
 from qrelay.http.aq2api import CredentialsBody
+from qrelay.http.asked import COOKIE, HOST_COOKIE
+from qrelay.http.doors import CSRF_HEADER
 from qrelay.http.keys import KeyBody
 from qrelay.http.log_in import StartBody
+from qrelay.http.management import is_management
 from qrelay.http.sessions import SessionBody
 from qrelay.http.transfer import ExportBody, ImportBody
 
@@ -27,7 +30,8 @@ from qrelay.http.transfer import ExportBody, ImportBody
 class Operation(NamedTuple):
     """One method of one path. `body` is a model, an example for APIs that others describe, or None.
 
-    `query` is what may stand behind the question mark: its name, and what it says.
+    `query` is what may stand behind the question mark: its name, and what it says. `takes` and `gives` are media types
+    of a body and an answer that aren't JSON.
     """
 
     method: str
@@ -35,6 +39,8 @@ class Operation(NamedTuple):
     summary: str
     body: type[BaseModel] | Mapping[str, Any] | None = None
     query: Mapping[str, str] = {}
+    takes: str | None = None
+    gives: str | None = None
 
 
 _HELLO = [{"role": "user", "content": "Hello"}]
@@ -96,7 +102,9 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/v2/accounts/{id}/test", "Try it with one tiny real request"),
         Operation("GET", "/v2/accounts/{id}/quota", "What it has left"),
         Operation("POST", "/v2/import", "Take accounts that other programs stored", ImportBody),
-        Operation("POST", "/v2/import/file", "The same from a file's bytes", query=_FILE),
+        Operation(
+            "POST", "/v2/import/file", "The same from a file's bytes", query=_FILE, takes="application/octet-stream"
+        ),
         Operation("POST", "/v2/master-key/rotate", "Change the master key, by the owner's own commands only"),
         Operation(
             "POST", "/v2/export", "Give accounts with their secrets, to the owner's own commands only", ExportBody
@@ -119,7 +127,9 @@ TABLE: Mapping[str, Sequence[Operation]] = {
     ),
     "Gateway": (
         Operation("GET", "/v2/requests", "The request log, the newest first", query=_REQUESTS),
-        Operation("GET", "/v2/requests/live", "The request log as it grows, as server-sent events"),
+        Operation(
+            "GET", "/v2/requests/live", "The request log as it grows, as server-sent events", gives="text/event-stream"
+        ),
         Operation("GET", "/v2/requests/{id}", "One request, by the id that its client was told"),
         Operation("GET", "/v2/usage", "Requests, tokens and credits by hour or day, as JSON or CSV", query=_USAGE),
         Operation("GET", "/v2/overview", "How the gateway does, on one page"),
@@ -127,7 +137,7 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("GET", "/v2/settings", "Every setting and where it came from"),
         Operation("GET", "/", "The console; two words for programs"),
         Operation("GET", "/admin", "The console"),
-        Operation("GET", "/docs", "This description, as a page"),
+        Operation("GET", "/docs", "This description, in Swagger UI"),
         Operation("GET", "/openapi.json", "This description"),
         Operation("GET", "/api/hello", "Is it alive, as Claude Code asks"),
         Operation("GET", "/livez", "Is it alive"),
@@ -147,6 +157,29 @@ TABLE: Mapping[str, Sequence[Operation]] = {
         Operation("POST", "/credentials", "Give credentials; that account becomes the active one", CredentialsBody),
         Operation("GET", "/test/token", "Refresh the active account's token"),
     ),
+}
+
+_ABOUT = "Every route of this gateway. What is tried at /docs is done: an account that is deleted there is gone."
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A client key, for the client APIs"},
+    "x-api-key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+        "description": "The same where Anthropic's clients send it",
+    },
+    "admin": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The admin secret (QRELAY_ADMIN_SECRET), for all other routes",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": f"The console's session, as a browser sends it by itself ({HOST_COOKIE} over HTTPS). What "
+        f"changes something needs the header '{CSRF_HEADER}: 1' too, which /docs adds.",
+    },
 }
 
 
@@ -171,26 +204,34 @@ def describe() -> dict[str, Any]:
             paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(tag, operation)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "qrelay", "version": __version__},
+        "info": {"title": "qrelay", "version": __version__, "description": _ABOUT},
         "paths": paths,
         "components": {
             "schemas": schemas.get("$defs", {}),
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
-            },
+            "securitySchemes": _SCHEMES,
         },
-        "security": [{}, {"bearer": []}, {"key": []}],
     }
+
+
+def _security(path: str) -> list[dict[str, list[str]]]:
+    """Which schemes open a path (`doors`). Empty: nothing is asked. `{}`: nothing, where that is how it was set up."""
+    if path.startswith("/v1/"):
+        return [{}, {"key": []}, {"x-api-key": []}]
+    if is_management(path) or path == "/metrics":
+        return [{}, {"admin": []}, {"session": []}]
+    return []
 
 
 def _operation(tag: str, operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "tags": [tag],
         "summary": operation.summary,
+        "security": _security(operation.path),
         "operationId": re.sub(r"\W+", "_", f"{operation.method.lower()}{operation.path}").strip("_"),
         "responses": {"200": {"description": "Done."}, "default": {"description": "Not done; the body says why."}},
     }
+    if operation.gives is not None:
+        described["responses"]["200"]["content"] = {operation.gives: {}}
     text = {"schema": {"type": "string"}}
     names = re.findall(r"\{(\w+)\}", operation.path)
     inside = [{"name": name, "in": "path", "required": True} | text for name in names]
@@ -203,4 +244,6 @@ def _operation(tag: str, operation: Operation) -> dict[str, Any]:
         else:
             schema = {"type": "object", "required": list(body), "example": dict(body)}
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    elif operation.takes is not None:
+        described["requestBody"] = {"required": True, "content": {operation.takes: {}}}
     return described

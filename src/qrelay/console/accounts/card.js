@@ -43,14 +43,16 @@ export function Card({ account, strategy, changed }) {
   `;
 }
 
-/** The button that mends its state, if one does. */
+/** The button that mends its state, if one does. There may be many on a page: each says whose it is. */
 export function Cure({ account, changed, kind = "quiet" }) {
+  const whose = (word) => ({ "aria-label": `${word}: ${nameOf(account)}` });
   if (account.state === "needs_login" && account.kind !== "api_key") {
-    return html`<a class="button ${kind}" href=${hrefOf("accounts", { login: account.id })}>${t("account.login.again")}</a>`;
+    const word = t("account.login.again");
+    return html`<a class="button ${kind}" href=${hrefOf("accounts", { login: account.id })} ...${whose(word)}>${word}</a>`;
   }
   if (account.state === "disabled" || account.state === "suspended") {
-    const word = account.state === "disabled" ? "account.on" : "account.reuse";
-    return html`<${Button} kind=${kind} act=${() => switchOn(account, true, changed)}>${t(word)}<//>`;
+    const word = t(account.state === "disabled" ? "account.on" : "account.reuse");
+    return html`<${Button} kind=${kind} ...${whose(word)} act=${() => switchOn(account, true, changed)}>${word}<//>`;
   }
   return null;
 }

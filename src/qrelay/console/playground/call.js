@@ -24,7 +24,7 @@ export async function ask({ api, asked, stream, key, signal }, changed) {
   try {
     const answer = await fetch(api.path, {
       method: "POST",
-      headers: { "content-type": "application/json", ...api.headers(key) },
+      headers: { "content-type": "application/json", "x-qrelay-client": "playground", ...api.headers(key) },
       body: JSON.stringify(api.body(asked, stream)),
       signal,
       credentials: "omit",

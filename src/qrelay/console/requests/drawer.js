@@ -8,7 +8,7 @@ import { Problem } from "../ui/problem.js";
 import { StateDot } from "../ui/state.js";
 import { Table } from "../ui/table.js";
 import { said, t } from "../words.js";
-import { DIALECTS, Result, wordOf } from "./row.js";
+import { DIALECTS, program, Result, wordOf } from "./row.js";
 import { spans } from "./timeline.js";
 
 /** @param {{id: string, row: any, error: any, onClose: () => void}} props `row` null: it is being asked for */
@@ -85,7 +85,7 @@ function Facts({ row }) {
   const count = (value) => (value == null ? null : estimated(value, tokens.estimated));
   const facts = [
     ["when", moment(row.at)],
-    ["client", row.client],
+    ["client", program(row)],
     ["api", DIALECTS[row.dialect] ?? row.dialect],
     ["streamed", row.stream == null ? null : t(row.stream ? "requests.yes" : "requests.no")],
     ["asked", row.model_asked],

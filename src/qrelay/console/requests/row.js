@@ -9,7 +9,7 @@ export const DIALECTS = { messages: "Messages", chat: "Chat Completions", respon
 
 export const columns = () => [
   { key: "at", title: t("requests.when"), show: (row) => html`<span class="whole">${shortMoment(row.at)}</span>` },
-  { key: "client", title: t("requests.client"), room: "wider", show: (row) => html`<bdi>${row.client ?? t("unknown")}</bdi>` },
+  { key: "client", title: t("requests.client"), room: "wider", show: (row) => html`<bdi>${program(row) ?? t("unknown")}</bdi>` },
   { key: "model", title: t("requests.model"), show: (row) => html`<bdi>${row.model ?? row.model_asked ?? t("requests.none")}</bdi>` },
   { key: "account", title: t("requests.account"), room: "wide", show: (row) => html`<bdi>${way(row)}</bdi>` },
   { key: "first", title: t("requests.first"), room: "wider", number: true, show: (row) => first(row) },
@@ -17,6 +17,12 @@ export const columns = () => [
   { key: "credits", title: t("requests.credits"), room: "widest", number: true, show: (row) => (row.credits == null ? "" : amount(row.credits)) },
   { key: "result", title: t("requests.result"), show: (row) => html`<${Result} row=${row} />` },
 ];
+
+/** Which program asked; pages of this gateway by their names in the rail. */
+export function program({ client }) {
+  if (client === "qrelay playground") return t("page.playground");
+  return client === "qrelay docs" ? t("shell.docs") : client;
+}
 
 /** The accounts in the order they were asked: "team → work". */
 export function way(row) {
