@@ -40,6 +40,7 @@ async def client(tokens: TokenServer) -> TokenClient:
         (web.Response(status=302, headers={"location": "http://127.0.0.1:1/"}), "refused"),
         (web.Response(text="{}"), "unreachable"),
         (web.Response(text="[1"), "unreachable"),
+        (web.json_response({"accessToken": "a\r\nx-other: b"}), "unreachable"),
         (web.Response(body=b"\xff" * 3_000_000), "unreachable"),
     ],
 )
@@ -68,6 +69,7 @@ async def test_a_social_401_is_a_dead_token(client: TokenClient, tokens: TokenSe
         ),
         ({"accessToken": "a", "expiresIn": "60"}, Renewal(access_token="a", expires_in=60)),
         ({"accessToken": "a", "refreshToken": "", "expiresIn": None}, Renewal(access_token="a", expires_in=3600)),
+        ({"accessToken": "a", "expiresIn": 1e12}, Renewal(access_token="a", expires_in=366 * 86_400)),
         (
             {"accessToken": "a", "expiresIn": 1, "profileArn": "arn", "tokenType": "Bearer", "idToken": None},
             Renewal(access_token="a", expires_in=1, profile_arn="arn"),

@@ -3,6 +3,8 @@
 import asyncio
 import csv
 import io
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +329,17 @@ async def test_what_was_written_down_outlives_the_process(tmp_path: Path) -> Non
         assert (await newest(relay))["id"] == answer.headers["x-request-id"]
         await relay.chat()
         assert (await relay.http.get("/v2/usage")).json()["totals"]["requests"] == 2
+
+
+async def test_a_route_that_breaks_says_so_in_its_own_shape(tmp_path: Path) -> None:
+    async with bench(tmp_path) as relay:
+        await relay.messages("Hello")
+        await newest(relay)
+        with closing(sqlite3.connect(tmp_path / "qrelay.sqlite3")) as other, other:
+            other.execute("UPDATE requests SET at = 1e18")  # no year there is
+        broken = await relay.http.get("/v2/requests")
+    assert broken.status_code == 500
+    told = broken.json()["error"]
+    assert told["code"] == "internal"
+    assert told["message"].startswith("The gateway itself failed (request req_")
+    assert told["remedy"]

@@ -108,3 +108,18 @@ def test_what_can_not_be_read_is_told() -> None:
     with pytest.raises(RelayError) as raised:
         read_quota(b"[1]")
     assert raised.value.code is ErrorCode.upstream_protocol
+
+
+@pytest.mark.parametrize("said_reset", [-1, 9e18])
+def test_a_reset_that_is_no_date_is_not_known(said_reset: float) -> None:
+    main = said(nextDateReset=said_reset, **trial(0, 5, expiry=said_reset)).main
+    assert main is not None
+    assert main.resets_at == RESET  # what is said of the whole
+    assert main.trial is not None
+    assert main.trial.expires_at is None
+
+
+def test_a_reset_in_milliseconds() -> None:
+    main = said(nextDateReset=RESET * 1000).main
+    assert main is not None
+    assert main.resets_at == RESET

@@ -14,16 +14,19 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from qrelay import moments
 from qrelay.accounts.account import Renewal
 
 RefusalKind: TypeAlias = Literal["invalid_grant", "invalid_client", "slow_down", "refused", "unreachable", "timeout"]
 
 _FALLBACK_LIFETIME: Final = 3600.0  # PROTOCOL.md §6.1: what is seen when nothing is said
+_LONGEST_LIFETIME: Final = 366 * 86_400.0
 _FALLBACK_CODE_LIFETIME: Final = 600.0
 _FALLBACK_INTERVAL: Final = 5.0  # RFC 8628 §3.2
 _LONGEST_REASON: Final = 300
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]{1,2048}")
 _WEB: Final = re.compile(r"https?://[\x21-\x7e]{1,2048}")
+_WORD: Final = re.compile(r"[\x21-\x7e]+")  # a bearer travels in a header
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _KINDS: Final[Mapping[str, RefusalKind]] = {
     "invalid_grant": "invalid_grant",
@@ -100,12 +103,12 @@ def read_renewal(response: Response | Refusal, *, dead_on_401: bool = False) -> 
     if response.status != 200:
         return _refusal(response, answer, dead_on_401=dead_on_401)
     access_token = _text(answer, "accessToken", "access_token")
-    if access_token is None:
+    if access_token is None or not _WORD.fullmatch(access_token):
         return _unreadable(response, "an access token")
     return Renewal(
         access_token=access_token,
         refresh_token=_text(answer, "refreshToken", "refresh_token"),
-        expires_in=_seconds(answer, "expiresIn", "expires_in") or _FALLBACK_LIFETIME,
+        expires_in=min(_seconds(answer, "expiresIn", "expires_in") or _FALLBACK_LIFETIME, _LONGEST_LIFETIME),
         profile_arn=_text(answer, "profileArn", "profile_arn"),
     )
 
@@ -120,7 +123,7 @@ def read_registration(response: Response | Refusal) -> Registration | Refusal:
     client_id, client_secret = _text(answer, "clientId"), _text(answer, "clientSecret")
     if client_id is None or client_secret is None:
         return _unreadable(response, "a client")
-    expires_at = _seconds(answer, "clientSecretExpiresAt") or None
+    expires_at = moments.told(_seconds(answer, "clientSecretExpiresAt"))
     return Registration(client_id=client_id, client_secret=client_secret, expires_at=expires_at)
 
 
@@ -150,7 +153,7 @@ def read_device_code(response: Response | Refusal) -> DeviceCode | Refusal:
         user_code=user_code,
         verification_uri=page,
         verification_uri_complete=complete,
-        expires_in=_seconds(answer, "expiresIn") or _FALLBACK_CODE_LIFETIME,
+        expires_in=min(_seconds(answer, "expiresIn") or _FALLBACK_CODE_LIFETIME, _LONGEST_LIFETIME),
         interval=max(1.0, _FALLBACK_INTERVAL if interval is None else interval),
     )
 

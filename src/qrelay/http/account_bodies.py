@@ -15,6 +15,7 @@ from msgspec import to_builtins
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
+from qrelay import moments
 from qrelay.accounts.account import BUILDER_ID_START_URL, REGION, Account, AccountChanges, NewAccount
 from qrelay.credential import LoginKind
 from qrelay.errors import ErrorCode, RelayError
@@ -23,7 +24,6 @@ from qrelay.upstream.quota import Grant, kept
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
 
 API_KEY_PREFIX: Final = "ksk_"
-_LAST_MOMENT: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 _TRY_TAKES: Final = 30.0
 """Seconds after which asking for a quota has come to nothing."""
 _SECRET_WORDS: Final = ("token", "secret", "password", "apikey", "api_key", "credential", "cookie")
@@ -333,7 +333,8 @@ def _sounds_secret(name: str) -> bool:
 
 
 def iso(seconds: float | None) -> str | None:
-    if seconds is None:
+    """As answers write a moment; None also for one that no calendar has."""
+    if seconds is None or not 0 <= seconds <= moments.LAST:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -341,7 +342,7 @@ def iso(seconds: float | None) -> str | None:
 def epoch(moment: datetime) -> float:
     """Seconds since the epoch; UTC unless it says otherwise. Raises RelayError(request_invalid) for odd years."""
     seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= seconds <= _LAST_MOMENT:
+    if not 0 <= seconds <= moments.LAST:
         raise RelayError(
             ErrorCode.request_invalid, "expires_at: it should lie between 1970 and 9999.", param="expires_at"
         )

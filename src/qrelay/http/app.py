@@ -110,7 +110,10 @@ class App:
         self._chat: dict[str, ChatRoute] = {}
         self._doors: Doors  # they and the gate are made with the database
         self._gate: Gate
-        self._rest = Starlette(lifespan=self._lifespan, exception_handlers={HTTPException: self._http_error})
+        self._rest = Starlette(
+            lifespan=self._lifespan,
+            exception_handlers={HTTPException: self._http_error, Exception: self._failed},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -336,13 +339,25 @@ class App:
 
     async def _http_error(self, request: Request, error: Exception) -> Response:
         """A route nobody has, in the shape the caller speaks."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        code = ErrorCode.method_not_allowed if status == 405 else ErrorCode.route_unknown
-        path = request.url.path
-        unknown = RelayError(code, f"This gateway has no route {request.method[:20]} {path[:200]}.")
-        if is_management(path):
-            return refusal(unknown, path)
-        return models.error_response(unknown, models.family_of(request), f"req_{new_id()}")
+        not_allowed = isinstance(error, HTTPException) and error.status_code == 405
+        code = ErrorCode.method_not_allowed if not_allowed else ErrorCode.route_unknown
+        told = RelayError(code, f"This gateway has no route {request.method[:20]} {request.url.path[:200]}.")
+        return _told(told, request, f"req_{new_id()}")
+
+    async def _failed(self, request: Request, error: Exception) -> Response:
+        """A fault of ours outside the chat routes. Starlette raises it again for the log, which has the trace."""
+        request_id = f"req_{new_id()}"
+        structlog.get_logger().error(
+            "a route failed inside the gateway", request_id=request_id, error=type(error).__name__
+        )
+        told = RelayError(ErrorCode.internal, f"The gateway itself failed (request {request_id}).")
+        return _told(told, request, request_id)
+
+
+def _told(error: RelayError, request: Request, request_id: str) -> Response:
+    if is_management(request.url.path):
+        return refusal(error, request.url.path)
+    return models.error_response(error, models.family_of(request), request_id)
 
 
 def build_app(settings: Settings, *, background: bool = True, folder: Path | None = None) -> App:

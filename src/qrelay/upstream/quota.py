@@ -9,6 +9,7 @@ an account is of no use until it begins anew, unless more may be used and is pai
 import msgspec
 from msgspec import Struct
 
+from qrelay import moments
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream.schema import UsageBreakdown, UsageLimits
 
@@ -85,14 +86,14 @@ def read_quota(body: bytes) -> Quota:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The usage limits can't be read: {error}.") from None
     subscription, overages, user = said.subscriptionInfo, said.overageConfiguration, said.userInfo
-    allowances = [_allowance(row, said.nextDateReset) for row in said.usageBreakdownList or ()]
+    allowances = [_allowance(row, moments.told(said.nextDateReset)) for row in said.usageBreakdownList or ()]
     if not allowances:
         allowances = [
             Allowance(
                 row.type or "",
                 row.currentUsage or 0,
                 row.totalUsageLimit or row.currentUsageLimit or 0,
-                resets_at=said.nextDateReset,
+                resets_at=moments.told(said.nextDateReset),
                 resource=row.type or "",
             )
             for row in said.limits or ()
@@ -132,7 +133,7 @@ def _allowance(row: UsageBreakdown, resets_at: float | None) -> Allowance:
         _precise(row.currentOveragesWithPrecision, row.currentOverages),
         row.overageCharges or 0,
         row.currency or "",
-        row.nextDateReset or resets_at,
+        moments.told(row.nextDateReset) or resets_at,
         row.overageRate or 0,
         row.resourceType or "",
         None
@@ -142,7 +143,7 @@ def _allowance(row: UsageBreakdown, resets_at: float | None) -> Allowance:
             _precise(trial.currentUsageWithPrecision, trial.currentUsage),
             _precise(trial.usageLimitWithPrecision, trial.usageLimit),
             trial.freeTrialStatus == "ACTIVE",
-            trial.freeTrialExpiry,
+            moments.told(trial.freeTrialExpiry),
         ),
         tuple(
             Grant(
@@ -150,7 +151,7 @@ def _allowance(row: UsageBreakdown, resets_at: float | None) -> Allowance:
                 bonus.currentUsage or 0,
                 bonus.usageLimit or 0,
                 bonus.status == "ACTIVE",
-                bonus.expiresAt,
+                moments.told(bonus.expiresAt),
             )
             for bonus in row.bonuses or ()
         ),

@@ -4,7 +4,6 @@ What decides the kind of a log-in: what the object says, else a start URL, else 
 endpoint, no client). PROTOCOL.md §6 and §7 have the kinds and the fields.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from qrelay import moments
 from qrelay.accounts.account import BUILDER_ID_START_URL, DEFAULT_REGION, NewAccount
 from qrelay.accounts.importing.files import as_object
 from qrelay.credential import LoginKind
@@ -30,7 +30,6 @@ _KINDS: Final[Mapping[str, LoginKind]] = {
     "apikey": "api_key",
 }
 _WORD: Final = re.compile(r"[\x21-\x7e]+")
-_MILLISECONDS: Final = 1e11  # a number above is no date in seconds
 
 
 def read_account(row: object, *, label: str | None = None) -> NewAccount | str:
@@ -134,8 +133,8 @@ def moment(fields: Mapping[str, Any], *names: str) -> float | None:
             except ValueError:
                 continue
             return (said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp()
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
-            return value / 1000 if value > _MILLISECONDS else float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return moments.told(value)
     return None
 
 

@@ -47,7 +47,6 @@ export default {
   'Enable one: PATCH /v2/accounts/{id} {"enabled": true}, or add one with `qrelay login`.': '请启用一个账号（PATCH /v2/accounts/{id} {"enabled": true}），或用 `qrelay login` 添加。',
   "Copy it to the others, privately, and name it there in QRELAY_MASTER_KEY_FILE.": "请通过安全途径把它复制到其他副本，并在那里用 QRELAY_MASTER_KEY_FILE 指定。",
   "Add one: `qrelay login`.": "请添加账号：`qrelay login`。",
-  'Send the admin secret alone, as {"secret": "…"}.': '请只发送管理密钥，格式为 {"secret": "…"}。',
   "Send the body without content-encoding.": "请不要对请求体使用 content-encoding。",
   'Send the admin secret alone, as {"secret": "…"}.': '请只发送管理密钥，形如 {"secret": "…"}。',
   "Name the origin in QRELAY_CORS_ORIGINS.": "请把该来源写入 QRELAY_CORS_ORIGINS。",
