@@ -48,7 +48,11 @@ def sentences(part: str) -> dict[str, str]:
     """The gateway's sentences and what the Chinese console says for them; as literals they are Python too."""
     text = (CONSOLE / "words" / "zh" / f"{part}.js").read_text(encoding="utf-8")
     inside = text[text.index("{") : text.rindex("}") + 1]
-    return ast.literal_eval(re.sub(r"^\s*//.*$", "", inside, flags=re.MULTILINE))
+    table = ast.parse(re.sub(r"^\s*//.*$", "", inside, flags=re.MULTILINE).strip(), mode="eval").body
+    assert isinstance(table, ast.Dict)
+    keys = [ast.literal_eval(key) for key in table.keys if key is not None]
+    assert len(set(keys)) == len(keys), "a sentence is there twice"
+    return ast.literal_eval(table)
 
 
 @pytest.mark.parametrize("folder", VENDORS, ids=lambda folder: folder.parent.name)

@@ -3,12 +3,10 @@
 // In the URL: view, q (search), state, page, sort; account (its drawer), login ("new" or an id), import.
 
 import { useMemo } from "preact/hooks";
-import { exceptions, nameOf, readiness, STATES, tally, usedShare } from "../accounts/account.js";
+import { exceptions, readiness, STATES, tally } from "../accounts/account.js";
 import { leaving, refreshAll } from "../accounts/actions.js";
 import { Card } from "../accounts/card.js";
-import { kindOf, State, Token } from "../accounts/parts.js";
 import { useAnswer } from "../answers.js";
-import { percent } from "../format.js";
 import { html } from "../html.js";
 import { useQuery } from "../router.js";
 import { useStore } from "../store.js";
@@ -17,11 +15,11 @@ import { Choice, Field } from "../ui/field.js";
 import { later } from "../ui/later.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
-import { Table } from "../ui/table.js";
 import { t } from "../words.js";
 
 const ImportDialog = later(async () => (await import("../accounts/bring.js")).ImportDialog);
 const AccountDrawer = later(async () => (await import("../accounts/drawer.js")).AccountDrawer);
+const AccountTable = later(async () => (await import("../accounts/table.js")).AccountTable);
 const LogInDialog = later(async () => (await import("../accounts/log_in.js")).LogInDialog);
 
 const AT_ONCE = 48; // cards on a page
@@ -111,30 +109,4 @@ function Cards({ accounts, strategy, again }) {
         <${Button} disabled=${at === last} act=${() => setPage(String(at + 1))}>${t("accounts.pager.on")}<//>
       </nav>`}
   `;
-}
-
-function AccountTable({ accounts, open }) {
-  const [sort, setSort] = useQuery("sort");
-  const columns = useMemo(
-    () => [
-      { key: "name", title: t("accounts.col.name"), show: (row) => html`<span class="name">${nameOf(row)}</span>`, sort: (row) => nameOf(row).toLowerCase() },
-      { key: "state", title: t("accounts.col.state"), show: (row) => html`<${State} account=${row} />`, sort: (row) => STATES.indexOf(row.state) },
-      { key: "kind", title: t("accounts.col.kind"), show: kindOf, room: "wider", sort: kindOf },
-      { key: "used", title: t("accounts.col.used"), number: true, room: "wide", show: (row) => shareOf(row), sort: (row) => usedShare(row) ?? -1 },
-      { key: "token", title: t("accounts.fact.token"), room: "wide", show: (row) => html`<${Token} account=${row} />`, sort: (row) => row.expiresAt ?? "" },
-      { key: "flight", title: t("accounts.fact.flight"), number: true, room: "wider", show: (row) => row.in_flight ?? "", sort: (row) => row.in_flight ?? 0 },
-    ],
-    [],
-  );
-  return html`
-    <div class="seats">
-      <${Table} label=${t("page.accounts")} columns=${columns} rows=${accounts} rowKey=${(row) => row.id} open=${open}
-        openLabel=${nameOf} sort=${sort} setSort=${setSort} />
-    </div>
-  `;
-}
-
-function shareOf(row) {
-  const share = usedShare(row);
-  return share === null ? t("unknown") : percent(share);
 }
