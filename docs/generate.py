@@ -175,7 +175,8 @@ def cli_page() -> str:
 {MADE}
 
 What goes wrong is told in a sentence on standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 refused
-configuration.
+configuration: a setting that can't be used, an address on which everybody could use the accounts, a `QRELAY_HOME` that
+is no folder or can't be written, a master key that is none or isn't this state's. The same again ends the same.
 
 {body}
 """

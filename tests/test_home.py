@@ -1,5 +1,6 @@
 """The state folder: private, and one server's at a time."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from qrelay.home import HomeBusy, HomeUnusable, open_home, running
+from qrelay.home import HomeBusy, HomeRefused, look_into, open_home, running
+from qrelay.private_files import chosen_wrongly
 
 HOLD = """
 import sys
@@ -96,5 +98,15 @@ def test_after_a_good_end_nobody_runs(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(HomeUnusable, match="can't be used"), open_home(tmp_path / "file" / "state"):
+    with pytest.raises(HomeRefused, match="can't be used"), open_home(tmp_path / "file" / "state"):
         pass
+    with pytest.raises(HomeRefused, match="can't be used"):
+        look_into(tmp_path / "file")
+    look_into(tmp_path / "not-yet")
+    assert not (tmp_path / "not-yet").exists()
+
+
+def test_a_full_disk_is_no_wrong_choice() -> None:
+    assert not chosen_wrongly(OSError(errno.ENOSPC, "No space left on device"))
+    for number in (errno.EACCES, errno.EROFS):
+        assert chosen_wrongly(OSError(number, os.strerror(number)))

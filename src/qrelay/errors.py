@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     upstream_failed = "upstream_failed"
     upstream_protocol = "upstream_protocol"
     store_failed = "store_failed"
+    configuration_refused = "configuration_refused"
     stopping = "stopping"
     internal = "internal"
 
@@ -186,6 +187,10 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.store_failed: Row(
         503, 503, "api_error", "server_error", "store_failed", True,
         "Check the disk under QRELAY_HOME: space, permissions, another process.",
+    ),
+    ErrorCode.configuration_refused: Row(
+        500, 500, "api_error", "server_error", "configuration_refused", False,
+        "Correct what the message names and start qrelay again (docs/reference/settings.md).",
     ),
     ErrorCode.stopping: Row(
         503, 529, "overloaded_error", "server_error", "server_is_overloaded", True,

@@ -18,11 +18,17 @@ from pathlib import Path
 
 import msgspec
 
+from qrelay.private_files import chosen_wrongly
+
 _FAR = 1 << 20  # Windows forbids reading a locked byte, so the byte that is locked lies far behind the text
 
 
 class HomeUnusable(Exception):  # noqa: N818 - said of the folder, and read by people
     """The folder can't be used; the message is a whole sentence."""
+
+
+class HomeRefused(HomeUnusable):
+    """It never can be, as it is: a file, or somebody else's."""
 
 
 class HomeBusy(HomeUnusable):
@@ -54,7 +60,7 @@ class Home:
 
 @contextmanager
 def open_home(path: Path) -> Generator[Home]:
-    """Make the folder if it isn't there, and hold its lock. Raises HomeBusy, HomeUnusable.
+    """Make the folder if it isn't there, and hold its lock. Raises HomeBusy, HomeRefused, HomeUnusable.
 
     From here on, files this process makes are for its user only.
     """
@@ -76,13 +82,23 @@ def open_home(path: Path) -> Generator[Home]:
 
 
 def share_home(path: Path) -> None:
-    """Make the folder if it isn't there, and hold no lock: others may use it too. Raises HomeUnusable.
+    """Make the folder if it isn't there, and hold no lock: others may use it too. Raises HomeRefused, HomeUnusable.
 
     From here on, files this process makes are for its user only.
     """
     os.umask(0o077)
     try:
         _make_private(path)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def look_into(path: Path) -> None:
+    """Whether it could be a home: it may not be there yet. Raises HomeRefused, HomeUnusable; nothing is made."""
+    try:
+        next(path.iterdir(), None)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise _unusable(path, error) from error
 
@@ -100,7 +116,8 @@ def running(path: Path) -> Running | None:
 
 
 def _unusable(path: Path, error: OSError) -> HomeUnusable:
-    return HomeUnusable(f"The folder {path} can't be used: {error.strerror or error}.")
+    kind = HomeRefused if chosen_wrongly(error) else HomeUnusable
+    return kind(f"The folder {path} can't be used: {error.strerror or error}.")
 
 
 def _make_private(path: Path) -> None:

@@ -1,8 +1,20 @@
 """Files that hold secrets: their owner's only, whole or not there at all, on the disk when the call returns."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
+from typing import Final
+
+_SET_UP: Final = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+    | {errno.ENAMETOOLONG}
+)
+
+
+def chosen_wrongly(error: OSError) -> bool:
+    """Whether the path or its owner is wrong, so that only another choice mends it: not so with a full disk."""
+    return error.errno in _SET_UP
 
 
 def private_directory(path: Path) -> None:

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.private_files import private_directory, write_private
+from qrelay.private_files import chosen_wrongly, write_private
 
 _VERSION = b"\x01"
 _KEY_BYTES = 32
@@ -91,17 +91,17 @@ class Vault:
         try:
             write_private(kept, _written(self._keys[1:]), replace=False)
         except OSError as error:
-            raise _no_key(f"{kept} can't be written: {error.strerror}.") from error
+            raise _unwritable(kept, error) from error
         self._write(self._keys[:1])
         return kept
 
     def _write(self, keys: tuple[bytes, ...]) -> None:
         if self.file is None:
-            raise _no_key("The master key comes from the settings, so it is changed there.")
+            raise RelayError(ErrorCode.store_failed, "The master key comes from the settings, so it is changed there.")
         try:
             write_private(self.file, _written(keys), replace=True)
         except OSError as error:
-            raise _no_key(f"{self.file} can't be written: {error.strerror}.") from error
+            raise _unwritable(self.file, error) from error
         self._take(keys)
 
 
@@ -111,18 +111,18 @@ def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = No
     A key is 32 bytes as base64 or hex; while it is being changed there are several, the new one first, with commas or
     white space between. `home/master.key` is made (0600) on the first start only: where something is `stored` already,
     a missing key is an error, because a new one could not open it.
-    Raises RelayError(store_failed) when there is no usable key; nothing that exists is changed.
+    Raises RelayError when there is no usable key: configuration_refused, or store_failed where only the disk is in the
+    way. Nothing that exists is changed.
     """
     if key_file is not None:
         return Vault(*_read_keys(key_file))
     if key is not None:
         return Vault(*_parse_keys(key, "QRELAY_MASTER_KEY"))
     path = home / "master.key"
-    private_directory(home)
     if not path.exists():
         if stored:
             raise RelayError(
-                ErrorCode.store_failed,
+                ErrorCode.configuration_refused,
                 f"{path} is missing, and the accounts in the database can't be read without it.",
                 remedy="Put the file back from a backup or from another replica, or set QRELAY_MASTER_KEY or "
                 "QRELAY_MASTER_KEY_FILE. If the key is lost, begin with an empty database and add the accounts again.",
@@ -132,7 +132,7 @@ def open_vault(home: Path, *, key_file: Path | None = None, key: str | None = No
         except FileExistsError:
             pass  # another process was faster: its key counts
         except OSError as error:
-            raise _no_key(f"{path} can't be written: {error.strerror}.") from error
+            raise _no_key(f"{path} can't be written: {error.strerror}.", error) from error
     return Vault(*_read_keys(path), file=path)
 
 
@@ -148,7 +148,7 @@ def _read_keys(path: Path) -> list[bytes]:
     try:
         text = path.read_text("ascii")
     except OSError as error:
-        raise _no_key(f"The master key {path} can't be read: {error.strerror}.") from error
+        raise _no_key(f"The master key {path} can't be read: {error.strerror}.", error) from error
     except UnicodeDecodeError:
         text = ""  # and so no key; the bytes stay out of the message
     return _parse_keys(text, str(path))
@@ -178,12 +178,16 @@ def _bound(table: str, row: str, column: str) -> bytes:
     return f"{table}|{row}|{column}".encode()
 
 
-def _no_key(message: str) -> RelayError:
+def _no_key(message: str, cause: OSError | None = None) -> RelayError:
     return RelayError(
-        ErrorCode.store_failed,
+        ErrorCode.configuration_refused if cause is None or chosen_wrongly(cause) else ErrorCode.store_failed,
         message,
         remedy="Give the key this state was made with, or one from 'openssl rand -base64 32' for a new state.",
     )
+
+
+def _unwritable(path: Path, error: OSError) -> RelayError:
+    return RelayError(ErrorCode.store_failed, f"{path} can't be written: {error.strerror}.")
 
 
 def _unreadable(message: str) -> RelayError:

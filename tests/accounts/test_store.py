@@ -133,7 +133,7 @@ async def test_commits_are_durable(tmp_path: Path) -> None:
 async def test_an_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(RelayError) as raised:
         await open_database(url, Vault(bytes(32)))
-    assert raised.value.code is ErrorCode.store_failed
+    assert raised.value.code is ErrorCode.configuration_refused
 
 
 async def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:

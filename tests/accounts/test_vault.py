@@ -72,7 +72,7 @@ def test_a_given_key_is_used(tmp_path: Path, text: str) -> None:
 def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
     with pytest.raises(RelayError) as raised:
         open_vault(tmp_path, key=text)
-    assert raised.value.code is ErrorCode.store_failed
+    assert raised.value.code is ErrorCode.configuration_refused
     assert not text or text not in raised.value.message
     file = tmp_path / "master.key"
     file.write_text(text)

@@ -120,7 +120,7 @@ def test_without_an_account(qrelay: Command) -> None:
 def test_a_gateway_that_can_not_start_says_why(qrelay: Command) -> None:
     qrelay.environ["QRELAY_MASTER_KEY"] = "canary"
     done = qrelay("claude")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (78, "")
     assert done.err.startswith("qrelay: The gateway could not be started.")
     assert "QRELAY_MASTER_KEY" in done.err
     assert "canary" not in done.err

@@ -59,12 +59,12 @@ def test_another_key_is_refused(replica: Replicas, tmp_path: Path) -> None:
     first = replica()
     assert first("accounts", "list").code == 0
     other = replica("other", QRELAY_MASTER_KEY="00" * 32)("serve", "--port", "0")
-    assert other.code == 1
+    assert other.code == 78
     assert other.err.startswith("qrelay: The master key isn't the one that this database was made with.\n")
     assert "QRELAY_MASTER_KEY_FILE" in other.err
     without = replica("without", QRELAY_MASTER_KEY="")
     refused = without("serve", "--port", "0")
-    assert refused.code == 1
+    assert refused.code == 78
     assert "master.key is missing, and the accounts in the database can't be read without it." in refused.err
     assert not (without.home / "master.key").exists()
 
@@ -76,7 +76,7 @@ def test_a_newer_database_and_another_programs_are_refused(
     postgres.execute("CREATE TABLE accounts (id text)", database)
     qrelay = replica()
     foreign = qrelay("serve", "--port", "0")
-    assert foreign.code == 1
+    assert foreign.code == 78
     assert foreign.err.startswith("qrelay: The database holds tables of another program.")
     postgres.execute("DROP TABLE accounts", database)
     assert qrelay("db", "upgrade").code == 0
@@ -119,7 +119,7 @@ def test_the_driver_is_named_when_it_is_missing(replica: Replicas, tmp_path: Pat
     (tmp_path / "psycopg" / "__init__.py").write_text("raise ModuleNotFoundError('no psycopg')")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = replica(PYTHONPATH=path).from_nothing("serve", "--port", "0")
-    assert done.code == 1
+    assert done.code == 78
     assert done.err == (
         "qrelay: PostgreSQL needs the driver psycopg, which isn't installed.\n"
         "  Install it: make extras, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.\n"

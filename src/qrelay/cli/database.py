@@ -11,12 +11,12 @@ import typer
 from qrelay import database
 from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
-from qrelay.home import open_home
+from qrelay.home import look_into, open_home
 from qrelay.settings import Settings
 
 
 def upgrade(chosen: Settings) -> None:
-    """Bring the schema to this version's; `serve` does it too. Raises HomeBusy beside a server, RelayError.
+    """Bring the schema to this version's; `serve` does it too. Raises HomeUnusable (busy: a server), RelayError.
 
     A database that processes share is upgraded beside them.
     """
@@ -32,7 +32,7 @@ def upgrade(chosen: Settings) -> None:
 
     with ExitStack() as stack:
         if (path := chosen.database_path) is not None:
-            _must_exist(path)
+            _must_exist(chosen, path)
             stack.enter_context(open_home(chosen.home))
         run_loop(work())
     typer.echo(f"{path or _server_of(chosen)} is at version {database.HEAD}.")
@@ -44,7 +44,7 @@ def check(chosen: Settings) -> str:
         place, found = _server_of(chosen), _version_there(chosen)
     else:
         place = str(path)
-        with _opened(path) as connection:
+        with _opened(chosen, path) as connection:
             rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
             if rows != ["ok"]:
                 raise Failed(f"{path} is damaged: {rows[0]}", "Restore it from backups/ in QRELAY_HOME.")
@@ -72,7 +72,7 @@ def back_up(chosen: Settings, output: str | None) -> None:
             '--file=qrelay.dump "$QRELAY_DATABASE_URL"'
         )
     target = Path(output).expanduser() if output is not None else chosen.home / "backups" / database.backup_name()
-    _must_exist(path)
+    _must_exist(chosen, path)
     try:
         database.back_up(path, target)
     except FileExistsError as error:
@@ -104,15 +104,16 @@ def _version_there(chosen: Settings) -> str | None:
     return found[0]
 
 
-def _must_exist(path: Path) -> None:
+def _must_exist(chosen: Settings, path: Path) -> None:
     """The first start makes it, and its key first: a database without one would be nobody's."""
     if not path.is_file():
+        look_into(chosen.home)
         raise Failed(f"There is no database at {path}.", "The first start makes it: qrelay serve")
 
 
 @contextmanager
-def _opened(path: Path) -> Generator[sqlite3.Connection]:
-    _must_exist(path)
+def _opened(chosen: Settings, path: Path) -> Generator[sqlite3.Connection]:
+    _must_exist(chosen, path)
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
             yield connection

@@ -27,9 +27,9 @@ import typer
 
 from qrelay import home
 from qrelay.cli.listening import listening, reached_here
-from qrelay.cli.outcome import Failed
+from qrelay.cli.outcome import REFUSED, Failed
 from qrelay.cli.own_key import own_key
-from qrelay.settings import Settings
+from qrelay.settings import Settings, SettingsRefused
 
 _MODEL: Final = "claude-sonnet-4.5"
 _PATIENCE: Final = 30.0  # seconds for a gateway to start
@@ -113,7 +113,7 @@ def launch(chosen: Settings, program: str, arguments: Sequence[str], *, show: bo
 
 @contextmanager
 def _gateway(chosen: Settings) -> Generator[str]:
-    """The address of a gateway that can answer. Raises Failed."""
+    """The address of a gateway that can answer. Raises Failed, SettingsRefused."""
     if url := _running(chosen):
         _check_accounts(url)
         yield url
@@ -123,7 +123,8 @@ def _gateway(chosen: Settings) -> Generator[str]:
         if url is None:
             said.seek(0)
             last = said.read().decode("utf-8", "replace").strip().splitlines()
-            raise Failed("The gateway could not be started.", *last[-2:])
+            ending = SettingsRefused if process.wait() == REFUSED else Failed
+            raise ending("The gateway could not be started.", *last[-2:])
         _check_accounts(url)
         typer.echo(f"The gateway runs on {url} for as long as this does.", err=True)
         yield url

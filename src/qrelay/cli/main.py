@@ -13,13 +13,10 @@ import typer
 
 from qrelay.cli.commands import accounts, clients, db, keys, master_key, transfer
 from qrelay.cli.commands.shared import AsJson
-from qrelay.cli.outcome import Failed
-from qrelay.errors import RelayError
-from qrelay.home import HomeUnusable
+from qrelay.cli.outcome import FAILED, REFUSED, Failed
+from qrelay.errors import ErrorCode, RelayError
+from qrelay.home import HomeRefused, HomeUnusable
 from qrelay.settings import Settings, SettingsRefused
-
-FAILED = 1
-REFUSED = 78
 
 app = typer.Typer(
     name="qrelay",
@@ -258,7 +255,10 @@ def run() -> NoReturn:
     except Failed as failed:
         _leave(FAILED, failed.message, failed.remedies)
     except RelayError as error:
-        _leave(FAILED, error.message, (error.remedy,))
+        refused = error.code is ErrorCode.configuration_refused
+        _leave(REFUSED if refused else FAILED, error.message, (error.remedy,))
+    except HomeRefused as refused:
+        _leave(REFUSED, str(refused), ("Name another folder in QRELAY_HOME, or make this one yours to write.",))
     except HomeUnusable as unusable:
         _leave(FAILED, str(unusable))
     except KeyboardInterrupt:

@@ -10,11 +10,26 @@ from qrelay.cli.loop import run_loop
 from qrelay.cli.serve import serve
 from qrelay.database.schema import accounts
 from qrelay.errors import RelayError
+from qrelay.home import share_home
 from qrelay.settings import Settings
+from qrelay.vault import open_vault
 
 
 def run(chosen: Settings) -> None:
-    (serve if has_account(chosen) else demo)(chosen)
+    if has_account(chosen):
+        serve(chosen)
+        return
+    _check_choices(chosen)
+    demo(chosen)
+
+
+def _check_choices(chosen: Settings) -> None:
+    """What somebody chose for accounts to come is refused now: a demonstration uses none of it, and would hide it."""
+    if "home" in chosen.model_fields_set:
+        share_home(chosen.home)
+    key = chosen.master_key.get_secret_value() if chosen.master_key is not None else None
+    if key is not None or chosen.master_key_file is not None:
+        open_vault(chosen.home, key_file=chosen.master_key_file, key=key)
 
 
 def has_account(chosen: Settings) -> bool:

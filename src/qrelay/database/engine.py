@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.private_files import private_directory
+from qrelay.private_files import chosen_wrongly, private_directory
 
 READING: Final = {"qrelay_reading": True}
 """Execution options of a connection that only reads: on SQLite it takes no write lock, so it works on a full disk."""
@@ -28,19 +28,21 @@ _READ_ONLY: Final = "25006"
 def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
     """An engine. `url` is `sqlite:///path` or `postgresql://…`; `busy_seconds` is how long to wait for SQLite's lock.
 
-    Raises RelayError(store_failed) when the URL names neither, or the file can't be made.
+    Raises RelayError: configuration_refused when the URL names neither, or no file that can be; store_failed when only
+    the disk is in the way.
     """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise _unusable("The database URL can't be read.") from error
+        raise RelayError(ErrorCode.configuration_refused, "The database URL can't be read.") from error
     match parsed.get_backend_name():
         case "sqlite" if parsed.database:
             return _sqlite(parsed.set(drivername="sqlite+aiosqlite"), busy_seconds)
         case "postgresql":
             return _postgresql(parsed.set(drivername="postgresql+psycopg"))
         case _:
-            raise _unusable("The database URL names neither a SQLite file nor a PostgreSQL server.")
+            neither = "The database URL names neither a SQLite file nor a PostgreSQL server."
+            raise RelayError(ErrorCode.configuration_refused, neither)
 
 
 @contextmanager
@@ -97,7 +99,8 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
         path.touch(mode=0o600)  # SQLite gives its log the same mode
         path.chmod(0o600)
     except OSError as error:
-        raise _unusable(f"{path} can't be made or opened: {error.strerror}.") from error
+        code = ErrorCode.configuration_refused if chosen_wrongly(error) else ErrorCode.store_failed
+        raise RelayError(code, f"{path} can't be made or opened: {error.strerror}.") from error
     engine = create_async_engine(url, hide_parameters=True, pool_size=1, max_overflow=0)
 
     def prepare(connection: Any, _record: Any) -> None:
@@ -136,7 +139,7 @@ def _postgresql(url: URL) -> AsyncEngine:
         )
     except ImportError as error:  # the driver, or the library under it
         raise RelayError(
-            ErrorCode.store_failed,
+            ErrorCode.configuration_refused,
             "PostgreSQL needs the driver psycopg, which isn't installed.",
             remedy="Install it: make extras, in qrelay's folder; or pip install 'psycopg[binary]' where qrelay is.",
         ) from error

@@ -172,7 +172,7 @@ async def open_database(
     """Open it, made or brought up to date first. `url`: `sqlite:///path` or `postgresql://…`.
 
     On SQLite the caller holds the state's lock: one process at a time; `backups` is where a copy goes before an
-    upgrade. Raises RelayError(store_failed), also for a master key that isn't this database's.
+    upgrade. Raises RelayError: store_failed, or configuration_refused for a master key that isn't this database's.
     """
     engine = engines.connect(url, busy_seconds=busy_seconds)
     try:
@@ -217,7 +217,7 @@ async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
         return vault.open(record, table=secrets.name, row="pepper", column="value")
     except RelayError as error:
         raise RelayError(
-            ErrorCode.store_failed,
+            ErrorCode.configuration_refused,
             "The master key isn't the one that this database was made with.",
             remedy="Set QRELAY_MASTER_KEY_FILE or QRELAY_MASTER_KEY to the key of the first start: it is master.key in "
             "the QRELAY_HOME of then, unless another was given. All processes on one database have the same.",

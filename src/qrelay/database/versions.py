@@ -103,7 +103,7 @@ def _checked(connection: Connection) -> str | None:
     known = found is None or (found.isdecimal() and len(found) == len(HEAD))
     if not known or (found is None and inspect(connection).has_table("accounts")):
         raise RelayError(
-            ErrorCode.store_failed,
+            ErrorCode.configuration_refused,
             "The database holds tables of another program.",
             remedy="Give qrelay a database of its own in QRELAY_DATABASE_URL. DATABASE_URL may be another program's.",
         )

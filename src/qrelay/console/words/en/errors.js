@@ -32,6 +32,7 @@ export default {
   "code.upstream_failed": "service failed",
   "code.upstream_protocol": "answer cut short",
   "code.store_failed": "storage failed",
+  "code.configuration_refused": "set-up refused",
   "code.stopping": "gateway stopping",
   "code.internal": "gateway fault",
 };

@@ -32,6 +32,7 @@ export default {
   "code.upstream_failed": "上游出错",
   "code.upstream_protocol": "回答中断",
   "code.store_failed": "存储失败",
+  "code.configuration_refused": "配置被拒绝",
   "code.stopping": "网关正在停止",
   "code.internal": "网关内部错误",
 };

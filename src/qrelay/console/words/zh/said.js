@@ -33,6 +33,7 @@ export default {
   "Try again; the service failed on its side.": "请重试；是上游自身出错。",
   "Try again; the service's answer was damaged or cut.": "请重试；上游的回答损坏或中断。",
   "Check the disk under QRELAY_HOME: space, permissions, another process.": "请检查 QRELAY_HOME 所在磁盘：空间、权限，以及是否有其他进程占用。",
+  "Correct what the message names and start qrelay again (docs/reference/settings.md).": "请改正消息所指的内容，然后重新启动 qrelay（见 docs/reference/settings.md）。",
   "Send the request again: another process answers it, or this one when it is back.": "请重新发送：会由其他进程处理，或在本进程恢复后处理。",
   "Try again, and report it with the request id if it stays.": "请重试；若仍然出错，请附上请求 ID 反馈。",
   // remedies of single places
