@@ -132,7 +132,7 @@ def _who(path: Path) -> str:
     other = _read(path)
     where = f" as process {other.pid}" if other else ""
     address = f", on {other.url}" if other and other.url else ""
-    return f"qrelay is already running with the state in {path}{where}{address}."
+    return f"qrelay is already running with the state in {path}{where}{address}. Use that one, or end it first."
 
 
 def _read(path: Path) -> Running | None:

@@ -1,9 +1,12 @@
 """What the short commands say, and with which exit code."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+import typer
 
+from qrelay.cli.main import app
 from tests.cli.process import Command
 
 Commands = Callable[..., Command]
@@ -15,6 +18,26 @@ def test_wrong_usage_is_2(command: Commands) -> None:
         assert (done.code, done.out) == (2, ""), words
         assert "Usage: qrelay" in done.err
         assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("group", ["", "accounts", "db", "keys", "master-key"])
+def test_help_is_not_cut_at_80_columns(command: Commands, group: str) -> None:
+    done = command(COLUMNS="80")(*group.split(), "--help")
+    assert done.code == 0
+    assert "..." not in done.out.partition("\n")[2]
+
+
+def test_help_names_every_command(command: Commands) -> None:
+    shown = {line.split()[0] for line in command()("--help").out.splitlines() if line.startswith("  ")}
+    group: Any = typer.main.get_group(app)
+    assert {name for name, held in group.commands.items() if not held.hidden} <= shown
+
+
+@pytest.mark.parametrize("words", ["usage --csv --json", "requests --follow --json", "login --count 2 --account x"])
+def test_options_that_exclude_one_another_are_2(command: Commands, words: str) -> None:
+    done = command()(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert "Traceback" not in done.err
 
 
 def test_version(command: Commands) -> None:

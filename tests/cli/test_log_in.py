@@ -54,7 +54,7 @@ def test_it_shows_a_link_and_a_code_and_stores_the_account(qrelay: Command) -> N
         code, out, err = ended(login)
     assert (code, err) == (0, "")
     (account,) = stored(qrelay)
-    assert f"Logged in: mine ({account['id']})" in out
+    assert out.endswith(f"Logged in: mine ({account['id']})\nNo server runs yet. Start it: qrelay serve\n")
     assert (account["state"], account["kind"]) == ("ready", "builder_id")
 
 

@@ -159,7 +159,8 @@ async def _services(chosen: Settings) -> AsyncGenerator[Finding]:
             async with asyncio.timeout(_PATIENCE):
                 answer = await ours.request("GET", url, {"user-agent": USER_AGENT}, connect_seconds=_PATIENCE)
         except (OSError, ValueError) as error:
-            yield Finding("bad", "network", f"{words} can't be reached ({type(error).__name__}).")
+            reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            yield Finding("bad", "network", f"{words} can't be reached ({reason}). QRELAY_PROXY names a proxy.")
             continue
         answer.close()
         yield Finding("ok", "network", f"{words} answers.")

@@ -15,6 +15,7 @@ import segno
 import typer
 from rich.console import Console
 
+from qrelay import home
 from qrelay.cli.accounts import find
 from qrelay.cli.management import Answer, Management, failure, work
 from qrelay.cli.outcome import Failed
@@ -49,6 +50,8 @@ def log_in(chosen: Settings, wish: dict[str, Any], *, account: str | None, count
             raise failures[0] if count == 1 else Failed(f"{len(failures)} of {count} log-ins were not completed.")
 
     work(chosen, task)
+    if not as_json and chosen.database_path is not None and home.running(chosen.home) is None:
+        _say("No server runs yet. Start it: qrelay serve")
 
 
 def qr_code(link: str, *, columns: int | None = None, colours: bool = False) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 
 from qrelay.cli.commands import accounts, clients, db, keys, master_key, transfer
+from qrelay.cli.commands.sections import Sections
 from qrelay.cli.commands.shared import AsJson
 from qrelay.cli.outcome import FAILED, REFUSED, Failed
 from qrelay.errors import ErrorCode, RelayError
@@ -20,7 +21,9 @@ from qrelay.settings import Settings, SettingsRefused
 
 app = typer.Typer(
     name="qrelay",
-    help="OpenAI's and Anthropic's APIs in front of Amazon Q Developer and Kiro.",
+    cls=Sections,
+    help="OpenAI's and Anthropic's APIs in front of Amazon Q Developer and Kiro.\n\n"
+    "Commands work beside a running server, and nearly all without one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -71,7 +74,7 @@ def simulate(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 9100,
 ) -> None:
-    """Run the simulated service alone.
+    """Run the simulated service alone, for tests.
 
     It stands in for the service a gateway calls, refuses what the service refuses, and plays scenarios.
     """
@@ -148,7 +151,7 @@ def show_models(as_json: AsJson = False) -> None:
 def show_usage(
     *,
     by: Annotated[
-        Literal["model", "account", "key", "dialect"] | None, typer.Option(help="Print what was used, by these.")
+        Literal["model", "account", "key", "dialect"] | None, typer.Option(help="Print what each of these used.")
     ] = None,
     days: Annotated[
         int | None, typer.Option(min=1, max=3650, help="In so many days; 1 is the last 24 hours.", show_default="1")
@@ -156,10 +159,13 @@ def show_usage(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print it as CSV, a line for each hour or day.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print what each account served, and what its plan has left.
+    """Print what was served, and what plans have left.
 
-    With --by, --days or --csv: requests, tokens and credits as they were written down.
+    Of each account; with --by, --days or --csv, of each model, account, client key or API: requests, tokens and
+    credits.
     """
+    if as_csv and as_json:
+        raise typer.BadParameter("--csv and --json don't go together.")
     if by or days or as_csv:
         from qrelay.cli.records import show_span
 
@@ -178,7 +184,10 @@ def show_requests(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with each that ends, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the request log: who asked, who served, how long it took, what it cost. There is no text in it."""
+    """Print the request log.
+
+    Who asked, who served, how long it took, what it cost. What was said is never in it.
+    """
     from qrelay.cli.records import show_requests as work
 
     if follow and as_json:

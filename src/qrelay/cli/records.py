@@ -14,8 +14,21 @@ from qrelay.cli.outcome import Failed
 from qrelay.cli.tables import plain, show_json, show_rows
 from qrelay.settings import Settings
 
-_COLUMNS: Final = ("AT", "STATUS", "OUTCOME", "API", "MODEL", "ACCOUNT", "CALLS", "FIRST", "TOOK", "TOKENS", "CREDITS")
-_WIDTHS: Final = (19, 6, 19, 9, 20, 16, 5, 7, 7, 12, 7)
+_COLUMNS: Final = (
+    "AT",
+    "STATUS",
+    "OUTCOME",
+    "API",
+    "MODEL",
+    "KEY",
+    "ACCOUNT",
+    "CALLS",
+    "FIRST",
+    "TOOK",
+    "TOKENS",
+    "CREDITS",
+)
+_WIDTHS: Final = (19, 6, 19, 9, 20, 12, 16, 5, 7, 7, 12, 7)
 _EVERY_SECONDS: Final = 1.0
 _MOST: Final = 1000
 
@@ -101,6 +114,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
         row["outcome"],
         row["dialect"],
         row["model"] or row["model_asked"],
+        row["key"],
         row["account"],
         len(row["attempts"]),
         _seconds(timings["first_byte_ms"]),

@@ -47,6 +47,8 @@ def serve(chosen: Settings) -> None:
             typer.echo(ready_line(chosen, sockets[0]))
             if chosen.console:
                 typer.echo(f"The console, in your browser: {local_url(sockets[0])}/")
+            if not app.has_account:
+                typer.echo("No account is stored yet. Add one: qrelay login")
             sys.stdout.flush()
 
         app = build_app(chosen, folder=Path.cwd())

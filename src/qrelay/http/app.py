@@ -104,6 +104,7 @@ class App:
 
     def __init__(self, settings: Settings, *, background: bool, folder: Path | None) -> None:
         self.leaving = Leaving()
+        self.has_account = False  # at its start
         self._settings = settings
         self._folder = folder
         self._background = background
@@ -204,6 +205,7 @@ class App:
             if self._folder is not None:  # before the variables: the active one of account.json stays it
                 await take_found(store, self._folder, settings.home)
             await _adopt_account_from_variables(settings, store)
+            self.has_account = bool(store.accounts())
             pool = Pool(
                 store,
                 refresher,

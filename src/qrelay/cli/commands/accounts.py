@@ -7,14 +7,14 @@ import typer
 from qrelay.cli.commands.shared import AsJson, Yes, load
 
 app = typer.Typer(
-    help="See and change the stored accounts, beside a running server or without one.",
+    help="See and change the stored accounts.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Name = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Its id, the beginning of it, or its label.")]
-Names = Annotated[list[str], typer.Argument(metavar="ACCOUNT...", help="Ids, beginnings of them, or labels.")]
-MaybeNames = Annotated[list[str] | None, typer.Argument(metavar="[ACCOUNT]...", help="Ids or labels.")]
+Names = Annotated[list[str], typer.Argument(metavar="ACCOUNT", help="Ids, beginnings of them, or labels.")]
+MaybeNames = Annotated[list[str] | None, typer.Argument(metavar="ACCOUNT", help="Ids or labels.")]
 Kind = Annotated[
     str | None,
     typer.Option(help="builder_id, identity_center, social, external_idp or api_key.", show_default="from the rest"),
@@ -170,7 +170,10 @@ def try_out(account: Name, as_json: AsJson = False) -> None:
 
 @app.command()
 def stats(as_json: AsJson = False) -> None:
-    """Show sums over all accounts, then each (q2api's account_stats)."""
+    """Show sums over all accounts, then each.
+
+    As q2api's account_stats did.
+    """
     from qrelay.cli.accounts import show_stats
 
     show_stats(load(), as_json=as_json)
@@ -178,7 +181,10 @@ def stats(as_json: AsJson = False) -> None:
 
 @app.command("retry-failed")
 def retry_failed(as_json: AsJson = False) -> None:
-    """Refresh what is out after a failed refresh, and enable what works (q2api's retry_failed_accounts)."""
+    """Refresh those whose refresh failed; enable what works.
+
+    As q2api's retry_failed_accounts did.
+    """
     from qrelay.cli.accounts import retry_failed as work
 
     work(load(), as_json=as_json)
@@ -186,7 +192,10 @@ def retry_failed(as_json: AsJson = False) -> None:
 
 @app.command()
 def reset(as_json: AsJson = False) -> None:
-    """Enable every account that is off (q2api's reset_accounts)."""
+    """Enable every account that is off.
+
+    As q2api's reset_accounts did.
+    """
     from qrelay.cli.accounts import reset_accounts
 
     reset_accounts(load(), as_json=as_json)

@@ -7,14 +7,12 @@ import typer
 from qrelay.cli.commands.shared import AsJson, Yes, load
 
 app = typer.Typer(
-    help="Make, see and revoke keys for clients, beside a running server or without one.",
+    help="Make, see and revoke keys for clients.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-Names = Annotated[
-    list[str], typer.Argument(metavar="KEY...", help="Ids, beginnings of them, names, or last characters.")
-]
+Names = Annotated[list[str], typer.Argument(metavar="KEY", help="Ids, beginnings of them, names, or last characters.")]
 
 
 @app.command("list")
@@ -27,7 +25,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose it is, or what for.", show_default=False)] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose it is, or what for.", show_default=False)] = "",
     *,
     expires: Annotated[
         str | None,
@@ -42,7 +40,9 @@ def create(
     from qrelay.cli.keys import create_key, moment
 
     if expires is not None and moment(expires) is None:
-        raise typer.BadParameter("--expires should be a time such as 30d, 12h or 4w, or a date such as 2027-01-31.")
+        raise typer.BadParameter(
+            "--expires should be a time such as 30d, 12h or 4w, or a date to come such as 2027-01-31."
+        )
     create_key(load(), name, expires, as_json=as_json)
 
 

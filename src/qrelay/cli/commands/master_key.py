@@ -14,9 +14,10 @@ def master_key() -> None:
 
 @app.command()
 def rotate() -> None:
-    """Change the master key: every stored secret is sealed anew, beside a running server too.
+    """Change the master key.
 
-    It may be broken off and run again. Older copies of the database need the old key, which goes to backups/.
+    Every stored secret is sealed anew, beside a running server too. It may be broken off and run again. Older copies of
+    the database need the old key, which goes to backups/.
     """
     from qrelay.cli.master_key import rotate as work
 

@@ -7,7 +7,7 @@ import typer
 from qrelay.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask; only a terminal is asked.")]
 
 
 def load() -> Settings:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qrelay.cli.commands.shared import AsJson, Yes, load
+from qrelay.cli.commands.shared import AsJson, load
 
 
 class SourceName(StrEnum):
@@ -35,11 +35,15 @@ PassphraseFile = Annotated[
 
 
 def import_(
-    source: Annotated[SourceName | None, typer.Argument(help="The program to import from.", show_default=False)] = None,
-    path: Annotated[str | None, typer.Argument(help="Its file.", show_default="where that program keeps it")] = None,
+    source: Annotated[
+        SourceName | None, typer.Argument(metavar="SOURCE", help="The program to import from.", show_default=False)
+    ] = None,
+    path: Annotated[
+        str | None, typer.Argument(metavar="PATH", help="Its file.", show_default="where that program keeps it")
+    ] = None,
     *,
     scan: Annotated[bool, typer.Option("--scan", help="Look everywhere, show what is there, and ask.")] = False,
-    yes: Yes = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, with --scan.")] = False,
     revive: Annotated[bool, typer.Option("--revive", help="Bring back accounts that were deleted here.")] = False,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
@@ -75,7 +79,7 @@ def export(
         typer.Option("-o", "--output", metavar="FILE", help="Where it goes.", show_default="standard output"),
     ] = None,
 ) -> None:
-    """Write accounts with their secrets, encrypted with a passphrase.
+    """Write accounts with their secrets, encrypted.
 
     `qrelay import json FILE` takes them in again. The older gateways' formats can't be encrypted.
     """
