@@ -257,7 +257,7 @@ class Gateway:
         trace.ended("ok")
         self.attempts["ok"] += 1
         served = Served(model.id, payload.ignored, payload.adjustments, answer.request_id)
-        return Reply(lease, flow, head, served)
+        return Reply(lease, flow, head, served, partial(_with_sizes, conversation=conversation, model=model))
 
     def _payload(self, conversation: Conversation, credential: Credential, endpoint: Endpoint, model: Model) -> Payload:
         # A conversation the client names keeps its id (§2.1); the id says nothing about who or what it is.

@@ -4,10 +4,10 @@ Reply.head, Reply.next()     events as they come, the last one Finish; RelayErro
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from qrelay.upstream.client import Answer
 from qrelay.upstream.response import ReplyReader
 
 Result = TypeVar("Result")
+Completed: TypeAlias = Callable[[RelayError], Awaitable[RelayError]]
 
 
 class Served(NamedTuple):
@@ -79,15 +80,20 @@ class Flow:
 class Reply:
     """A reply under way. Close it in any case; until Finish was read, closing cancels the call upstream."""
 
-    def __init__(self, lease: Lease, flow: Flow, head: list[Event], served: Served) -> None:
+    def __init__(self, lease: Lease, flow: Flow, head: list[Event], served: Served, complete: Completed) -> None:
+        """`complete` adds to a failure what the service doesn't say."""
         self.head = head
         self.served = served
         self._lease = lease
         self._flow = flow
+        self._complete = complete
 
     async def next(self) -> list[Event]:
         """The events of the next bytes, maybe none; not to be called once `ended`. Raises RelayError if it breaks."""
-        return await self._flow.next()
+        try:
+            return await self._flow.next()
+        except RelayError as error:
+            raise await self._complete(error) from None
 
     @property
     def ended(self) -> bool:

@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 
+from qrelay.simulator.scenario import Event, ExceptionFrame, Scenario
 from tests.gateway.conftest import Bench, bench
 from tests.gateway.sse import events
 
@@ -89,6 +90,19 @@ async def test_a_prompt_too_long_is_told_in_the_words_clients_match(relay: Bench
     assert size > window == 200_000
     told = (await relay.chat()).json()["error"]["message"]
     assert told.startswith("This model's maximum context length is 200000 tokens. However, your messages resulted in ")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_too_long_is_told_in_those_words_after_the_first_event_too(relay: Bench, stream: bool) -> None:
+    too_long = {"message": "Input is too long.", "reason": "CONTENT_LENGTH_EXCEEDS_THRESHOLD"}
+    hello = Event("assistantResponseEvent", {"content": "Hello"})
+    relay.sim.next(Scenario([hello, ExceptionFrame("validationException", too_long)]), times=2)
+    answer = await relay.messages(stream=stream)
+    error = events(answer.text)[-1][1]["error"] if stream else answer.json()["error"]
+    assert re.fullmatch(r"prompt is too long: (\d+) tokens > 200000 maximum", error["message"])
+    answer = await relay.chat(stream=stream)
+    error = events(answer.text)[-1][1]["error"] if stream else answer.json()["error"]
+    assert (error["code"], error["message"][:36]) == ("context_length_exceeded", "This model's maximum context length ")
 
 
 @pytest.mark.parametrize("scenario", AFTER_THE_FIRST_EVENT)

@@ -215,18 +215,19 @@ def test_the_older_hosts_word_for_everything_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "resets"),
+    ("reason", "resets", "advice"),
     [
-        ("MONTHLY_REQUEST_COUNT", "monthly"),
-        ("OVERAGE_REQUEST_LIMIT_EXCEEDED", "monthly"),
-        ("", "monthly"),
-        ("DAILY_REQUEST_COUNT", "daily"),
-        ("CONVERSATION_LIMIT_EXCEEDED", None),
+        ("MONTHLY_REQUEST_COUNT", "monthly", "monthly reset"),
+        ("OVERAGE_REQUEST_LIMIT_EXCEEDED", "monthly", "monthly reset"),
+        ("", "monthly", "monthly reset"),
+        ("DAILY_REQUEST_COUNT", "daily", "daily reset"),
+        ("CONVERSATION_LIMIT_EXCEEDED", None, "new conversation"),
     ],
 )
-def test_what_ends_a_quota(reason: str, resets: str | None) -> None:
+def test_what_ends_a_quota(reason: str, resets: str | None, advice: str) -> None:
     error = told(402, {"message": "You have reached the limit.", "reason": reason})
     assert (error.code, error.resets) == (ErrorCode.quota_exhausted, resets)
+    assert advice in error.remedy
 
 
 def test_error_frames() -> None:

@@ -185,6 +185,14 @@ def test_web_links() -> None:
     ]
 
 
+def test_a_citation_is_a_link() -> None:
+    cited = event(
+        "citationEvent", {"target": {"location": 1}, "citationText": "a", "citationLink": "https://a.example"}
+    )
+    link = WebLink("https://a.example", "https://a.example", "a")
+    assert read(text("a"), cited, text("b"), END) == [TextDelta("a"), WebLinks((link,)), TextDelta("b"), DONE]
+
+
 @pytest.mark.parametrize(
     "payload", [b"", b'{"supplementaryWebLinks": null}', b'{"supplementaryWebLinks": [{"url":1}]}']
 )

@@ -1,4 +1,10 @@
-"""Files as OpenAI's clients attach them: `Text` where they are text, `Image`, or `Document`. No network."""
+"""Files as clients attach them: `Text` where they are text, `Image`, or `Document`. No network.
+
+image/*                                  Image
+text/*, JSON, XML, YAML                  Text: its UTF-8, under the file's name
+no type, or one that says nothing        Text if the bytes are UTF-8 and no PDF's, else Document
+everything else                          Document
+"""
 
 import base64
 import binascii
@@ -9,6 +15,7 @@ from qrelay.apis.body import invalid
 from qrelay.conversation import Document, Image, Text
 
 _TEXTS: Final = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml")
+_UNKNOWN: Final = ("", "application/octet-stream")
 
 
 def from_data(data: str | None, filename: str | None, param: str) -> Text | Image | Document:
@@ -16,14 +23,27 @@ def from_data(data: str | None, filename: str | None, param: str) -> Text | Imag
     if data is None:
         raise invalid("This gateway keeps and fetches no files: send the file itself as 'file_data'.", param)
     if data[:5].lower() != "data:":
-        return Document(filename or "document", data)
+        return from_base64(data, "", filename, param)
     file = images.from_url(data, param)
     if file.media_type.startswith("image/"):
         return file
-    if not file.media_type.startswith(_TEXTS):
-        return Document(filename or "document", file.data, file.media_type)
+    return from_base64(file.data, file.media_type, filename, param)
+
+
+def from_base64(data: str, media_type: str, name: str | None, param: str) -> Text | Document:
+    """Raises RelayError(request_invalid) naming `param` for what is declared as text and is none."""
+    declared = media_type.lower().startswith(_TEXTS)
+    if declared or media_type.lower() in _UNKNOWN:
+        text = _text(data)
+        if text is not None and (declared or (not text.startswith("%PDF") and "\0" not in text)):
+            return Text(f"{name}\n\n{text}" if name else text)
+        if declared:
+            raise invalid("The file is not base64 of UTF-8, as text must be.", param)
+    return Document(name or "document", data, media_type)
+
+
+def _text(data: str) -> str | None:
     try:
-        text = base64.b64decode(file.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise invalid("The file is not base64 of UTF-8, as text must be.", param) from None
-    return Text(f"{filename}\n\n{text}" if filename else text)
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):  # UnicodeDecodeError is one; so is what is said of letters beyond ASCII
+        return None

@@ -7,7 +7,7 @@ body), so the rows are tried in order and the first that fits decides.
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -133,6 +133,12 @@ _IMPROPER = (
     "name or description, or the order of the turns"
 )
 
+_NOT_MONTHLY: Final[Mapping[Resets | None, str]] = {
+    "daily": "Wait for the account's daily reset, upgrade its plan or add another account.",
+    None: "Start a new conversation: no waiting ends the limit of this one.",
+}
+"""What to do about a limit that no new month ends."""
+
 
 def classify(refusal: Refusal) -> RelayError:
     """The error a client is told. The service's own words are kept, what it means comes first."""
@@ -145,8 +151,12 @@ def classify(refusal: Refusal) -> RelayError:
             explained = _IMPROPER
         if explained is not None:
             message = f"{message} ({explained})"
-    resets = _resets(refusal.reason) if code is ErrorCode.quota_exhausted else None
-    return RelayError(code, message, retry_after=refusal.retry_after, status=refusal.status or None, resets=resets)
+    resets, remedy = None, None
+    if code is ErrorCode.quota_exhausted:
+        resets = _resets(refusal.reason)
+        remedy = _NOT_MONTHLY.get(resets)
+    status = refusal.status or None
+    return RelayError(code, message, remedy=remedy, retry_after=refusal.retry_after, status=status, resets=resets)
 
 
 def _resets(reason: str) -> Resets | None:

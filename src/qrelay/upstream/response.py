@@ -12,7 +12,7 @@ What it settles, so that no writer has to (PROTOCOL.md §3.2 to §3.4):
     stop reason, token counts, credits (`tail`) -> one Finish
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -50,6 +50,7 @@ _tool_use = msgspec.json.Decoder(schema.ToolUseEvent).decode
 _reasoning = msgspec.json.Decoder(schema.ReasoningContentEvent).decode
 _code_reference = msgspec.json.Decoder(schema.CodeReferenceEvent).decode
 _web_links = msgspec.json.Decoder(schema.SupplementaryWebLinksEvent).decode
+_citation = msgspec.json.Decoder(schema.CitationEvent).decode
 _invalid_state = msgspec.json.Decoder(schema.InvalidStateEvent).decode
 _json_text = msgspec.json.Decoder(str).decode
 _json_object = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -191,6 +192,8 @@ class ReplyReader:
                 self._tail.metering(payload)
             case _, "supplementaryWebLinksEvent":
                 self._links(frame, out)
+            case _, "citationEvent":
+                self._cited(frame, out)
             case _, "codeEvent":
                 self._text(frame, _assistant_response(payload).content, out)
             case _, "invalidStateEvent":
@@ -263,6 +266,15 @@ class ReplyReader:
             for link in (event and event.supplementaryWebLinks) or ()
             if link.url
         ]
+        self._link(frame, links, out)
+
+    def _cited(self, frame: Frame, out: list[Event]) -> None:
+        """Where it is from. What of the text it is for is not passed on: no client API counts places as this one."""
+        event = informative(_citation, frame.payload)
+        if event and event.citationLink:
+            self._link(frame, [WebLink(event.citationLink, event.citationLink, event.citationText or "")], out)
+
+    def _link(self, frame: Frame, links: Sequence[WebLink], out: list[Event]) -> None:
         if links and (self._tool_id is None or self._tool_gives_way(frame, out)):
             out.append(WebLinks(tuple(links)))
 

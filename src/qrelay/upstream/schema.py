@@ -177,6 +177,11 @@ class SupplementaryWebLinksEvent(Struct, gc=False):
     supplementaryWebLinks: list[SupplementaryWebLink] | None = None
 
 
+class CitationEvent(Struct, gc=False):
+    citationText: str | None = None
+    citationLink: str | None = None
+
+
 class InvalidStateEvent(Struct, gc=False):
     reason: str | None = None
     message: str | None = None

@@ -134,6 +134,7 @@ def test_text_image_and_document_blocks() -> None:
         {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
         {"type": "document", "source": pdf, "title": None, "context": None},
         {"type": "document", "source": pdf, "title": "a.pdf", "context": "last year's"},
+        {"type": "document", "source": {"type": "base64", "media_type": "text/csv", "data": "YSxi"}},
     ) == (
         Text("look"),
         Image("iVBO", "image/png", "messages.0.content.1.source"),
@@ -142,6 +143,7 @@ def test_text_image_and_document_blocks() -> None:
         Document("document", "JVBERg==", "application/pdf"),
         Text("last year's"),
         Document("a.pdf", "JVBERg==", "application/pdf"),
+        Text("a,b"),
     )
 
 

@@ -218,7 +218,11 @@ def test_an_image_in_the_system_is_reported() -> None:
             [{"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBE", "filename": "a.pdf"}}],
             (Document("a.pdf", "JVBE", "application/pdf"),),
         ),
-        ([{"type": "file", "file": {"file_data": "JVBE"}}], (Document("document", "JVBE"),)),
+        ([{"type": "file", "file": {"file_data": "JVBERi0x"}}], (Document("document", "JVBERi0x"),)),
+        ([{"type": "file", "file": {"file_data": "AAE="}}], (Document("document", "AAE="),)),
+        ([{"type": "file", "file": {"file_data": "aGV5", "filename": "a.txt"}}], (Text("a.txt\n\nhey"),)),
+        ([{"type": "file", "file": {"file_data": "data:text/csv;charset=utf-8;base64,aGV5"}}], (Text("hey"),)),
+        ([{"type": "file", "file": {"file_data": "data:application/json;base64,aGV5"}}], (Text("hey"),)),
         (
             [{"type": "file", "file": {"file_data": "data:text/markdown;base64,aGV5", "filename": "notes.md"}}],
             (Text("notes.md\n\nhey"),),

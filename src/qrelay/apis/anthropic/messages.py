@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias, assert_never, cast
 import msgspec
 from msgspec import Raw
 
-from qrelay.apis import images
+from qrelay.apis import files, images
 from qrelay.apis.anthropic import schema
 from qrelay.apis.anthropic.schema import Block, Message, Prompt
 from qrelay.apis.body import invalid
@@ -174,7 +174,8 @@ class _Reader:
             case "base64" if source.data is not None:
                 if block.context:
                     yield Text(block.context)
-                yield Document(block.title or "document", source.data, source.media_type or "")
+                media_type = source.media_type or ""
+                yield files.from_base64(source.data, media_type, block.title, f"{place}.source.data")
             case "content" if source.content is not None:
                 if about:
                     yield Text("\n\n".join(about))

@@ -26,6 +26,8 @@ export default {
   "This kind of log-in may no longer use this service; log in with a Kiro account.": "这种登录方式已不能使用该服务，请改用 Kiro 账号登录。",
   "Wait a little and send the request again.": "请稍候，然后重新发送。",
   "Wait for the account's monthly reset, upgrade its plan or add another account.": "请等待每月重置、升级套餐，或添加其他账号。",
+  "Wait for the account's daily reset, upgrade its plan or add another account.": "请等待每日重置、升级套餐，或添加其他账号。",
+  "Start a new conversation: no waiting ends the limit of this one.": "请开始新的对话：此对话的限制不会随时间解除。",
   "Try again shortly or choose another model.": "请稍后重试，或换一个模型。",
   "Check the network, QRELAY_PROXY, QRELAY_API_ENDPOINT and QRELAY_TOKEN_ENDPOINT.": "请检查网络、QRELAY_PROXY、QRELAY_API_ENDPOINT 和 QRELAY_TOKEN_ENDPOINT。",
   "Try again; ask for less at once if it happens often.": "请重试；若经常发生，请减少一次请求的内容。",
