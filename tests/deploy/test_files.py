@@ -50,6 +50,14 @@ def test_the_unit_starts_what_make_setup_leaves() -> None:
     assert unit["WorkingDirectory"] == [environment.removeprefix("QRELAY_HOME=")]
 
 
+def test_commands_are_run_as_the_unit_runs_the_server() -> None:
+    unit = _unit()
+    (user,), (folder,), (home,) = unit["User"], unit["WorkingDirectory"], unit["Environment"]
+    program = unit["ExecStart"][0].removesuffix(" serve")
+    line = read("deploy/qrelay.sh").splitlines()[-1]
+    assert line == f'exec sudo -u {user} env -C {folder} {home} {program} "$@"'
+
+
 def test_systemd_reads_the_unit(tmp_path: Path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze is not installed")
