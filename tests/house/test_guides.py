@@ -107,7 +107,7 @@ def test_every_page_is_in_the_index() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_the_commands_exist(page: Path) -> None:
     found = list(commands(page.read_text(encoding="utf-8")))
-    assert found or page.name in {"README.md", "nginx.md", "cloudflare-tunnel.md", "ngrok.md"}
+    assert found or page.name in {"README.md", "console.md", "nginx.md", "cloudflare-tunnel.md", "ngrok.md"}
     for words in found:
         assert (wrong := resolve(words)) is None, f"qrelay {shlex.join(words)}: {wrong}"
 

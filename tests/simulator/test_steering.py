@@ -11,6 +11,17 @@ from .asking import Caller, decoded, text_of
 pytestmark = pytest.mark.anyio
 
 
+async def test_it_says_what_there_is(caller: Caller) -> None:
+    """Every order that is named is taken."""
+    for path in ("/", "/_sim/"):
+        said = (await caller.http.get(caller.simulator.url + path)).text
+        named = [line.split()[:2] for line in said.splitlines() if "/_sim/" in line]
+        assert len(named) == 8
+        for method, order in named:
+            answer = await caller.http.request(method, caller.simulator.url + order, content=b"{")
+            assert answer.status_code not in {404, 405}, order
+
+
 async def test_next_by_name(caller: Caller) -> None:
     told = await caller.http.post(caller.simulator.url + "/_sim/next", json={"name": "throttled", "times": 2})
     assert told.json() == {"queued": 2}

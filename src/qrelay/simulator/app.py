@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -77,8 +77,6 @@ class Routes:
             ):
                 if path.endswith(ending):
                     return await answer(request)
-        if request.method == "GET" and path == "/":
-            return PlainTextResponse("This is qrelay's simulated service. It is steered under /_sim/.\n")
         return await self._operate(request)
 
     async def _operate(self, request: Request) -> Response | ChatAnswer:

@@ -1,22 +1,12 @@
-"""The routes under `/_sim/`: what tests do with the object, people and other programs do over HTTP.
-
-POST /_sim/next            {"name": "throttled"} or {"scenario": {…}}, with "times"
-GET  /_sim/requests        what came in, without bearers and secrets
-POST /_sim/reset           forget requests and queue
-POST /_sim/tokens/expire   every access token stops being valid
-POST /_sim/token-errors    {"errors": ["slow_down", …]}: what the next calls of /token are told
-POST /_sim/accounts        {"name", "kind", "tier", "profileArn"}: a new account, and what its owner holds
-POST /_sim/devices         {"userCode", "decision": "approved" | "denied"}
-GET  /_sim/scenarios       the names of what is ready-made
-"""
+"""The routes under `/_sim/`: what tests do with the object, other programs do over HTTP. `WHAT_THERE_IS` lists them."""
 
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from qrelay.simulator.errors import CATALOGUE
@@ -26,6 +16,19 @@ from qrelay.simulator.oauth_errors import ERRORS
 from qrelay.simulator.oidc import Oidc
 from qrelay.simulator.scenario import Scenario, check_names
 from qrelay.simulator.service import AccountKind, Service
+
+WHAT_THERE_IS: Final = """\
+This is qrelay's simulated service. It is steered by:
+
+POST /_sim/next            {"name": "throttled"} or {"scenario": {...}}, and "times": what the next chats are answered
+GET  /_sim/scenarios       the names of what is ready-made
+GET  /_sim/requests        what came in, without bearers and secrets
+POST /_sim/reset           forget requests and queue
+POST /_sim/tokens/expire   every access token stops being valid
+POST /_sim/token-errors    {"errors": ["slow_down", ...]}: what the next calls of /token are told
+POST /_sim/accounts        {"name", "kind", "tier", "profileArn"}: a new account, and what its owner holds
+POST /_sim/devices         {"userCode", "decision": "approved" or "denied"}: what is said to a log-in
+"""
 
 
 class Next(Struct, forbid_unknown_fields=True):
@@ -62,6 +65,9 @@ def routes(service: Service, oidc: Oidc) -> list[Route]:
             check_names(order.scenario)
         service.next(order.scenario or order.name or "", order.times)
         return JSONResponse({"queued": len(service.queued)})
+
+    async def index(_request: Request) -> Response:
+        return PlainTextResponse(WHAT_THERE_IS)
 
     async def requests(_request: Request) -> Response:
         told = [recorded.summary() for recorded in service.requests]
@@ -107,6 +113,8 @@ def routes(service: Service, oidc: Oidc) -> list[Route]:
         return JSONResponse({"scenarios": sorted(SCENARIOS), "errors": sorted(CATALOGUE)})
 
     return [
+        Route("/", index, methods=["GET"]),
+        Route("/_sim/", index, methods=["GET"]),
         Route("/_sim/next", _told(next_), methods=["POST"]),
         Route("/_sim/requests", requests, methods=["GET"]),
         Route("/_sim/reset", reset, methods=["POST"]),
