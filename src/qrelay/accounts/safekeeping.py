@@ -35,7 +35,7 @@ _ROOM: Final = bytes(16 * 1024)
 
 
 class Safekeeping:
-    """`unsaved` tokens are those the database would not take yet."""
+    """Tokens that the database would not take yet wait in memory, and in the spill folder where there is one."""
 
     def __init__(self, ledger: Ledger, spill: Spill | None, lease_seconds: float = LEASE_SECONDS) -> None:
         self._ledger = ledger

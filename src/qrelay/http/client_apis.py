@@ -3,7 +3,7 @@
     body -> Dialect.read -> Gateway.converse (first event) -> 200 -> for each read upstream: one write -> end
 
 The status line waits for the first event; a client that leaves cancels the call upstream. Nothing is awaited, queued or
-spawned per event. Not here: what is written (`exchange`).
+spawned per event. Not here: what is written (`delivery`).
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
 from qrelay.http.body import ClientLeft, read_body
+from qrelay.http.delivery import Delivery
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings, client_of
-from qrelay.http.exchange import Exchange
 from qrelay.http.incoming import WHEN_LEFT
 from qrelay.http.leaving import Leaving
 
@@ -64,7 +64,7 @@ class ChatRoute:
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(
+        delivery = Delivery(
             self._dialect,
             self._new_id(),
             send,
@@ -73,26 +73,26 @@ class ChatRoute:
             endings=self._endings,
             show_account=self._show_account,
         )
-        exchange.client = client_of(scope)
+        delivery.client = client_of(scope)
         try:
-            exchange.owner = owner = self._doors.check_client(scope)
+            delivery.owner = owner = self._doors.check_client(scope)
             body = await read_body(scope, receive, self._max_body)
-            call = await self._understood(body, Stamp(exchange.id, time.time), owner)
+            call = await self._understood(body, Stamp(delivery.id, time.time), owner)
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
-            exchange.asked_for(call)
-            await _to_its_end(scope[WHEN_LEFT], exchange, self._leaving, self._answer(call, exchange))
+            delivery.asked_for(call)
+            await _to_its_end(scope[WHEN_LEFT], delivery, self._leaving, self._answer(call, delivery))
         except ClientLeft:
-            exchange.left()
+            delivery.left()
         except RelayError as error:
-            await exchange.fail(error)
+            await delivery.fail(error)
         except Exception:  # the ASGI edge: whatever it is, the client gets an answer and the log gets the trace
-            log.exception("a request failed inside the gateway", request_id=exchange.request_id)
-            await exchange.fail(
-                RelayError(ErrorCode.internal, f"The gateway itself failed (request {exchange.request_id}).")
+            log.exception("a request failed inside the gateway", request_id=delivery.request_id)
+            await delivery.fail(
+                RelayError(ErrorCode.internal, f"The gateway itself failed (request {delivery.request_id}).")
             )
         finally:
-            exchange.tell()
+            delivery.tell()
 
     async def _understood(self, body: bytes, stamp: Stamp, owner: str) -> Call:
         try:
@@ -103,21 +103,21 @@ class ChatRoute:
                 raise
         return self._read(body, stamp, owner)
 
-    async def _answer(self, call: Call, exchange: Exchange) -> None:
-        async with await self._gateway.converse(call.conversation, exchange.trace) as reply:
-            exchange.served = reply.served
+    async def _answer(self, call: Call, delivery: Delivery) -> None:
+        async with await self._gateway.converse(call.conversation, delivery.trace) as reply:
+            delivery.served = reply.served
             if call.stream:
-                await exchange.stream(call, reply)
+                await delivery.stream(call, reply)
             else:
                 events = list(reply.head)
                 while not reply.ended:
                     events.extend(await reply.next())
-                await exchange.whole(call, events)
+                await delivery.whole(call, events)
 
 
 async def _to_its_end(
     when_left: Callable[[Callable[[], None] | None], None],
-    exchange: Exchange,
+    delivery: Delivery,
     leaving: Leaving,
     answer: Awaitable[None],
 ) -> None:
@@ -130,7 +130,7 @@ async def _to_its_end(
 
     def stop(reason: ClientLeft | RelayError) -> None:
         nonlocal why
-        if working is not None and why is None and not exchange.ended:
+        if working is not None and why is None and not delivery.ended:
             why = reason
             working.cancel()
 

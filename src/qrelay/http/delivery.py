@@ -26,7 +26,7 @@ _SSE = [
 ]
 
 
-class Exchange:
+class Delivery:
     """What was sent so far, and what is told of it at the end."""
 
     def __init__(
