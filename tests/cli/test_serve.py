@@ -178,7 +178,7 @@ def test_with_both_it_listens_everywhere(command: Commands) -> None:
 
 
 def test_a_damaged_store_is_told(command: Commands) -> None:
-    qrelay = command()
+    qrelay = command(QRELAY_MASTER_KEY="00" * 32)
     qrelay.home.mkdir()
     (qrelay.home / "qrelay.sqlite3").write_bytes(b"this is no database" * 100)
     done = qrelay("serve", "--port", "0")
