@@ -10,6 +10,7 @@ A try that fails leaves what was read before. Not what the figures mean: `upstre
 import asyncio
 import random
 from contextlib import suppress
+from heapq import nsmallest
 from typing import Final, NamedTuple
 
 import structlog
@@ -26,7 +27,8 @@ from qrelay.upstream.quota import Quota, kept, read_quota, written
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 FRESH_SECONDS: Final = 60.0
-_LONGEST_TICK: Final = 30.0
+_LOOK_SECONDS: Final = 1.0
+_AFTER_FAILURE_SECONDS: Final = 30.0
 _AT_ONCE: Final = 4
 
 
@@ -80,18 +82,23 @@ class Quotas:
                 self._flight(account_id, error)
 
     async def keep_checked(self) -> None:
-        """Ask for each account's every so often, until cancelled. Of several replicas one asks."""
-        room = asyncio.Semaphore(_AT_ONCE)
-        tick = min(_LONGEST_TICK, max(1.0, self._every / 4))
+        """Ask for each account's every so often, until cancelled: for one that is new, or was logged in again, at once.
+
+        A look waits for nothing that it starts, and starts a few at most, the longest unasked first: many accounts are
+        asked for one after another, and at that distance ever after. Of several replicas one asks.
+        """
+        pause = _LOOK_SECONDS
         while True:
-            await asyncio.sleep(tick * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
-            accounts = self._store.accounts()
-            self._reach.keep({account.id for account in accounts})
-            due = self._clock() - self._every
-            async with asyncio.TaskGroup() as group:
-                for account in accounts:
-                    if account.state in {"ready", "cooling"} and (account.quota_asked_at or 0.0) <= due:
-                        group.create_task(self._check(account, room))
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, hides nothing
+            try:
+                for account in self._due(_AT_ONCE - len(self._asking)):
+                    if await self._store.quota_notes.claim(account.id, self._every):
+                        self._flight(account.id)
+            except RelayError as error:
+                log.info("quotas are not asked for", code=error.code, reason=error.message)
+                pause = _AFTER_FAILURE_SECONDS
+            else:
+                pause = _LOOK_SECONDS
 
     async def close(self) -> None:
         """Stop asking."""
@@ -102,13 +109,15 @@ class Quotas:
 
     # -- inside
 
-    async def _check(self, account: Account, room: asyncio.Semaphore) -> None:
-        async with room:
-            try:
-                if await self._store.quota_notes.claim(account.id, self._every):
-                    await self._past(account.id)
-            except RelayError as error:
-                log.info("a quota was not read", account=account.id, code=error.code, reason=error.message)
+    def _due(self, most: int) -> list[Account]:
+        """Whose to ask for, no more than `most`."""
+        before = self._clock() - self._every
+        due = (
+            account
+            for account in self._store.accounts()
+            if account.state in {"ready", "cooling"} and (account.quota_asked_at or 0.0) <= before
+        )
+        return nsmallest(most, due, key=lambda account: account.quota_asked_at or 0.0)
 
     async def _past(self, account_id: str) -> Account:
         return await asyncio.shield(self._flight(account_id))
@@ -123,8 +132,13 @@ class Quotas:
 
     def _landed(self, account_id: str, task: "asyncio.Task[Account]") -> None:
         self._asking.pop(account_id, None)
-        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, RelayError):
-            log.error("reading a quota broke", account=account_id, exc_info=error)
+        match None if task.cancelled() else task.exception():
+            case None:
+                pass
+            case RelayError() as error:
+                log.info("a quota was not read", account=account_id, code=error.code, reason=error.message)
+            case error:
+                log.error("reading a quota broke", account=account_id, exc_info=error)
 
     async def _ask(self, account_id: str, refusal: RelayError | None) -> Account:
         quota = await self._asked(account_id)

@@ -9,7 +9,6 @@ means for the account.
 """
 
 import asyncio
-from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -137,12 +136,6 @@ class Reach:
         log.info("a profile was found", account=credential.account_id, profile=arn, of=len(profiles))
         await self._store.patch(credential.account_id, AccountChanges(profile_arn=arn))
         return replace(credential, profile_arn=arn, endpoint=None)
-
-    def keep(self, account_ids: Collection[str]) -> None:
-        """Forget every other account."""
-        for held in (self._rounds, self._listed):
-            for account_id in held.keys() - account_ids:
-                del held[account_id]
 
 
 class Search:

@@ -65,6 +65,7 @@ def settings_for(sim: Simulator, home: Path, **more: Any) -> Settings:
         "amazonq_refresh_token": SecretStr(login.refresh_token),
         "amazonq_client_id": login.client_id,
         "amazonq_client_secret": SecretStr(login.client_secret),
+        "quota_check_seconds": 0,
     }
     return Settings(**(given | more))
 

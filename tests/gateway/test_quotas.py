@@ -37,6 +37,12 @@ def cooldowns(home: Path) -> list[tuple[str, str, float]]:
         return database.execute("SELECT model, code, until FROM cooldowns").fetchall()
 
 
+def login(relay: Bench) -> dict[str, str]:
+    """A new log-in at the service, as it is added."""
+    made = relay.sim.add_account()
+    return {"clientId": made.client_id, "clientSecret": made.client_secret, "refreshToken": made.refresh_token}
+
+
 def account_in(relay: Bench) -> Any:
     return next(iter(relay.sim.service.accounts.values()))
 
@@ -77,6 +83,28 @@ async def test_it_is_read_in_the_background(tmp_path: Path) -> None:
     async with bench(tmp_path / "home", quota_check_seconds=1) as relay:
         await until(lambda: asked(relay) >= 2)
         assert (await only(relay))["quota"]["plan"] == "KIRO PRO"
+
+
+async def test_what_is_new_is_asked_for_at_once_and_once(tmp_path: Path) -> None:
+    async with bench(tmp_path / "home", quota_check_seconds=86_400) as relay:
+        http = relay.http
+
+        async def known(so_many: int) -> list[dict[str, Any]]:
+            """The accounts, when their credits are known; nobody asked for them."""
+            rows: list[dict[str, Any]] = []
+            async with asyncio.timeout(20):
+                while not (rows and all(row["quota"] for row in rows)):
+                    await asyncio.sleep(0.02)
+                    rows = (await http.get("/v2/accounts")).json()
+            assert (len(rows), asked(relay)) == (so_many, so_many)
+            return rows
+
+        await known(1)
+        rows = [login(relay) for _ in range(6)]
+        assert (await http.post("/v2/accounts/batch", json=rows)).status_code == 200
+        mine, *_ = await known(7)
+        assert (await http.patch(f"/v2/accounts/{mine['id']}", json=login(relay))).status_code == 200
+        await until(lambda: asked(relay) == 8)
 
 
 async def test_with_nothing_set_nobody_asks(tmp_path: Path) -> None:

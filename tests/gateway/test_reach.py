@@ -66,8 +66,9 @@ class Hosts(NamedTuple):
 @asynccontextmanager
 async def gateway(sim: Simulator, home: Path, **settings: Any) -> AsyncGenerator[Hosts]:
     urls = f"q={sim.url},kiro={sim.url}/runtime,kiro-management={sim.url}/management"
-    given: dict[str, Any] = {"home": home, "endpoint_urls": urls, "token_endpoint": f"{sim.url}/token"} | settings
-    async with serving(Settings(**given)) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
+    given: dict[str, Any] = {"home": home, "endpoint_urls": urls, "token_endpoint": f"{sim.url}/token"}
+    given["quota_check_seconds"] = 0
+    async with serving(Settings(**(given | settings))) as url, httpx.AsyncClient(base_url=url, timeout=20) as http:
         yield Hosts(sim, http)
 
 

@@ -22,7 +22,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def test_an_account_rests_on_after_a_kill(
     replica: Replicas, started: Callable[[Command], Running], service: Simulator
 ) -> None:
-    qrelay = replica(QRELAY_QUOTA_CHECK_SECONDS="0")
+    qrelay = replica()
     server = started(qrelay)
     url = server.url()
     httpx.post(f"{url}/v2/accounts", json=new_account(service))

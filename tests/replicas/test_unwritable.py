@@ -111,7 +111,7 @@ def database_check(url: str) -> dict[str, Any]:
 def test_it_serves_on_says_so_and_mends_itself(
     breaking: Broken, replica: Replicas, started: Callable[[Command], Running], service: Simulator
 ) -> None:
-    qrelay = replica(QRELAY_QUOTA_CHECK_SECONDS="0")
+    qrelay = replica()
     server = started(qrelay)
     url = server.url()
     account = httpx.post(f"{url}/v2/accounts", json=new_account(service)).json()["id"]

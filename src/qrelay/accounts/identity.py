@@ -16,6 +16,8 @@ Again: TypeAlias = Callable[[Row[Any], NewAccount, str, float], dict[str, Any]]
 """What changes in a known row when (row, what is named, its digest, now) meet; {} is nothing."""
 
 _TOKENS: Final = frozenset({"refresh_token", "access_token", "expires_at"})
+_ASK_ANEW: Final[dict[str, Any]] = {"quota_asked_at": None}
+"""After a log-in: what the service says of the quota is asked for again, as for a new account."""
 
 
 def added(new: NewAccount, digest: str, now: float) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def changed(account: Account, changes: AccountChanges, rows: Rows, now: float) -
     if changes.refresh_token is not None or changes.access_token is not None:
         # An access token alone leaves the generation as it is, or the answer of a refresh under way would be dropped.
         values |= {"issued_at": None, "expires_at": None, "state": "ready", "state_reason": None, "error_count": 0}
+        values |= _ASK_ANEW
     token = changes.refresh_token or account.refresh_token or changes.access_token
     if token is not None:
         values["token_digest"] = rows.digest(changes.client_id or account.client_id, token)
@@ -103,6 +106,7 @@ def _fresh(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str,
         "state_reason": None,
         "lease_owner": None,
         "lease_until": None,
+        **_ASK_ANEW,
     }
 
 
