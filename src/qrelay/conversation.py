@@ -9,9 +9,11 @@ A `Conversation` models what this upstream can express and no more. It is privat
 Values are msgspec structs rather than dataclasses: as frozen, and ten times cheaper to make (docs/decisions/0002).
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
@@ -23,12 +25,15 @@ class Text(Struct, frozen=True, gc=False):
 class Image(Struct, frozen=True, gc=False):
     """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide).
 
-    `place` is the request's field that holds it, for who must be told that it can't be sent.
+    `place` is the request's field that holds it, for who must be told that it can't be sent. One with a `url` is
+    elsewhere: it has no `data` until it was fetched, or else `unusable` says why it wasn't (`remote_images`).
     """
 
     data: str
     media_type: str = ""
     place: str = ""
+    url: str = ""
+    unusable: str = ""
 
 
 class Document(Struct, frozen=True, gc=False):
@@ -75,6 +80,29 @@ Part: TypeAlias = Text | Image | Document | Reasoning | RedactedReasoning | Tool
 class Turn(Struct, frozen=True, gc=False):
     role: Role
     parts: tuple[Part, ...]
+
+
+def attached(turns: Iterable[Turn]) -> Iterator[Image | Document]:
+    """All images and documents, in the order in which they are written."""
+    for turn in turns:
+        for part in turn.parts:
+            for piece in part.content if isinstance(part, ToolResult) else (part,):
+                if isinstance(piece, (Image, Document)):
+                    yield piece
+
+
+def with_attached(turns: Iterable[Turn], change: Callable[[Image | Document], Image | Document]) -> tuple[Turn, ...]:
+    """The same turns with each image and document as `change` gives it."""
+
+    def content(piece: Text | Image | Document) -> Text | Image | Document:
+        return change(piece) if isinstance(piece, (Image, Document)) else piece
+
+    def changed(part: Part) -> Part:
+        if isinstance(part, ToolResult):
+            return replace(part, content=tuple(map(content, part.content)))
+        return change(part) if isinstance(part, (Image, Document)) else part
+
+    return tuple(Turn(turn.role, tuple(map(changed, turn.parts))) for turn in turns)
 
 
 class ToolSpec(Struct, frozen=True, gc=False):

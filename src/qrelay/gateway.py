@@ -27,6 +27,7 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
+from qrelay.remote_images import RemoteImages
 from qrelay.reply import Flow, Reply, Served
 from qrelay.retry_budget import RetryBudget
 from qrelay.tokens import count_conversation, count_text
@@ -81,6 +82,7 @@ class Gateway:
         reach: Reach,
         quotas: Quotas,
         documents: Documents,
+        remote_images: RemoteImages,
         manners: Manners,
     ) -> None:
         self._pool = pool
@@ -88,6 +90,7 @@ class Gateway:
         self._catalog = catalog
         self._reach = reach
         self._documents = documents
+        self._remote_images = remote_images
         self._manners = manners
         self._signatures = Signatures()
         self._quotas = quotas
@@ -105,7 +108,7 @@ class Gateway:
         all of it.
         """
         self._budget.earn()
-        conversation = await self._documents.read(conversation)
+        conversation = await self._remote_images.fetch(await self._documents.read(conversation))
         loop = asyncio.get_running_loop()
         wanted = Wanted(conversation.model, partial(self._catalog.id_at, conversation.model))
         asking = _Asking(conversation, wanted, trace)

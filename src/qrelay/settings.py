@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import platformdirs
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from qrelay import older_config
@@ -231,8 +231,12 @@ class Settings(BaseSettings):
     """Whether answers name the account that served them, in the header `x-qrelay-account`."""
     model_aliases: Aliases = ()
     """Names of your own for models: name=model pairs, separated by commas."""
-    remote_images: Literal["reject"] = "reject"
-    """What happens to images given as a remote URL: they are refused, and nothing is fetched."""
+    remote_images: Literal["reject", "allowlist", "public"] = "reject"
+    """What happens to images given as a remote URL: they are refused (`reject`), fetched from the hosts of
+    `QRELAY_REMOTE_IMAGE_HOSTS` (`allowlist`), or from any host at public addresses by https (`public`)."""
+    remote_image_hosts: Words = ()
+    """Hosts images may be fetched from with `QRELAY_REMOTE_IMAGES=allowlist`, as `host` or `host:port`, separated by
+    commas. They may be on networks of your own."""
 
     # Records
     request_log_rows: Annotated[int, Field(ge=0, le=1_000_000)] = 10_000
@@ -274,6 +278,14 @@ class Settings(BaseSettings):
         came from, and let a `QRELAY_PORT` in `.env` go before a `PORT` in the environment.
         """
         return (init_settings,)
+
+    @field_validator("remote_images")
+    @classmethod
+    def _not_by_proxy(cls, value: str, info: ValidationInfo) -> str:
+        """A proxy looks names up by itself: nobody would see where they lead."""
+        if value == "public" and info.data.get("proxy") is not None:
+            raise ValueError("with a proxy only the hosts of an allowlist can be fetched from")
+        return value
 
     @field_validator("admin_secret", "master_key", "amazonq_refresh_token", "amazonq_client_secret")
     @classmethod

@@ -29,6 +29,7 @@ from qrelay.gateway import Gateway, Manners
 from qrelay.outward.http1 import Connections
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
+from qrelay.remote_images import RemoteImages
 from qrelay.simulator.errors import CATALOGUE, ServiceError
 from qrelay.simulator.fault_scripts import closed_port, frames, status, tail
 from qrelay.simulator.faults import End, Exchange, FaultServer, Fin, Head, Reset, Script, Send, Stall
@@ -167,7 +168,14 @@ async def rig(
             quotas = Quotas(client, reach, refresher, store, every_seconds=0)
             closing.push_async_callback(quotas.close)
             gateway = Gateway(
-                pool, client, catalog, reach=reach, quotas=quotas, documents=Documents(pages=0), manners=Manners()
+                pool,
+                client,
+                catalog,
+                reach=reach,
+                quotas=quotas,
+                documents=Documents(pages=0),
+                remote_images=RemoteImages("reject", (), connections),
+                manners=Manners(),
             )
             yield Rig(gateway, pool, store, faults, ids)
         finally:

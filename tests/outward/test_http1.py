@@ -4,18 +4,14 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from qrelay.outward.exchange import Exchange
 from qrelay.outward.http1 import Connections
 from qrelay.outward.proxy import Proxy, proxy_at
+from tests.certificates import LOOPBACK, self_signed, serving_tls
 
 pytestmark = pytest.mark.anyio
 
@@ -379,33 +375,7 @@ async def test_connecting_has_a_time_limit() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of its own for 127.0.0.1, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
-def serving_tls(certificate: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+    return self_signed(tmp_path_factory.mktemp("tls"), "images.example")
 
 
 async def test_tls_is_verified(certificate: Path) -> None:
@@ -417,6 +387,25 @@ async def test_tls_is_verified(certificate: Path) -> None:
         trusting.close()
         with pytest.raises(ssl.SSLCertVerificationError):
             await ask(Connections(), server.url)
+        await asyncio.sleep(0.05)
+
+
+async def test_a_host_is_where_it_was_resolved_to_and_still_itself(certificate: Path) -> None:
+    """One look-up, a connection to what it said, and TLS with the host by its name."""
+    looked_up: list[tuple[str, int]] = []
+
+    async def resolve(host: str, port: int) -> list[str]:
+        looked_up.append((host, port))
+        return ["127.0.0.9", LOOPBACK]  # nobody is at the first
+
+    async with serving(for_ever, serving_tls(certificate)) as server:
+        port = int(server.url.rpartition(":")[2])
+        pool = Connections(ssl.create_default_context(cafile=str(certificate)), resolve=resolve)
+        assert await whole(await ask(pool, f"https://images.example:{port}/")) == b"hello"
+        assert looked_up == [("images.example", port)]
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await ask(pool, f"https://other.example:{port}/")
+        pool.close()
         await asyncio.sleep(0.05)
 
 

@@ -1,18 +1,13 @@
 """Things that stand between the gateway and the service: a proxy, and a TLS end with a certificate of its own."""
 
 import asyncio
-import ipaddress
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from tests.certificates import self_signed, serving_tls
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -63,9 +58,7 @@ async def proxy() -> AsyncGenerator[Proxy]:
 @asynccontextmanager
 async def tls_in_front_of(url: str, folder: Path) -> AsyncGenerator[tuple[str, Path]]:
     """The same server by https, and the certificate to trust."""
-    certificate, key = _self_signed(folder)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    certificate = self_signed(folder)
     behind = urlsplit(url)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +68,7 @@ async def tls_in_front_of(url: str, folder: Path) -> AsyncGenerator[tuple[str, P
         finally:
             back.close()
 
-    async with _listening(handle, context) as port:
+    async with _listening(handle, serving_tls(certificate)) as port:
         yield f"https://127.0.0.1:{port}", certificate
 
 
@@ -125,26 +118,3 @@ async def _joined(
         for each in pumps:
             each.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
-
-
-def _self_signed(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody's own authority")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "authority.pem", folder / "authority.key"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    paths[1].write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
-    return paths

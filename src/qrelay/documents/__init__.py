@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -23,11 +23,9 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from qrelay.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
+from qrelay.conversation import Conversation, Document, Image, attached, with_attached
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-_Piece = TypeVar("_Piece", Part, Text | Image | Document)
 
 _READER: Final = str(Path(__file__).with_name("pdf.py"))
 _PDF_BASE64: Final = "JVBERi0"  # %PDF-
@@ -66,15 +64,12 @@ class Documents:
             return conversation
         answers = {document.data: await self._answer(document.data) for document in found}
 
-        def with_text(piece: _Piece) -> _Piece:
+        def read(piece: Image | Document) -> Image | Document:
             if isinstance(piece, Document) and (answer := answers.get(piece.data)):
                 return replace(piece, text=answer.text, unreadable=answer.unreadable)
-            if isinstance(piece, ToolResult):
-                return replace(piece, content=tuple(map(with_text, piece.content)))
             return piece
 
-        turns = (Turn(turn.role, tuple(map(with_text, turn.parts))) for turn in conversation.turns)
-        return replace(conversation, turns=tuple(turns))
+        return replace(conversation, turns=with_attached(conversation.turns, read))
 
     async def _answer(self, data: str) -> _Read:
         if not self._installed:
@@ -99,13 +94,11 @@ class Documents:
 
 
 def _pdfs(conversation: Conversation) -> Iterator[Document]:
-    for turn in conversation.turns:
-        for part in turn.parts:
-            for piece in part.content if isinstance(part, ToolResult) else (part,):
-                if isinstance(piece, Document) and (
-                    piece.media_type == "application/pdf" or piece.data.startswith(_PDF_BASE64)
-                ):
-                    yield piece
+    for piece in attached(conversation.turns):
+        if isinstance(piece, Document) and (
+            piece.media_type == "application/pdf" or piece.data.startswith(_PDF_BASE64)
+        ):
+            yield piece
 
 
 async def _extract(data: str, pages: int) -> _Read:

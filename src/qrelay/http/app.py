@@ -73,10 +73,12 @@ from qrelay.login import LogIns
 from qrelay.logs import Redactor
 from qrelay.outward import USER_AGENT, proxy_for
 from qrelay.outward.http1 import Connections
+from qrelay.outward.public import public_addresses
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
+from qrelay.remote_images import RemoteImages
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
 from qrelay.trust import trusting, unchecked
@@ -230,7 +232,18 @@ class App:
             quotas = Quotas(client, reach, refresher, store, every_seconds=settings.quota_check_seconds)
             stack.push_async_callback(quotas.close)
             documents = Documents(pages=settings.pdf_pages)
-            gateway = Gateway(pool, client, catalog, reach=reach, quotas=quotas, documents=documents, manners=manners)
+            image_calls = image_connections(settings)
+            stack.callback(image_calls.close)
+            gateway = Gateway(
+                pool,
+                client,
+                catalog,
+                reach=reach,
+                quotas=quotas,
+                documents=documents,
+                remote_images=RemoteImages(settings.remote_images, settings.remote_image_hosts, image_calls),
+                manners=manners,
+            )
             log_ins = LogIns(
                 store,
                 token_client,
@@ -376,6 +389,14 @@ def connections(settings: Settings) -> tuple[Connections, Connections]:
     proxy = proxy_for(settings.proxy, settings.no_proxy)
     calls = Connections(trusting(settings.ca_bundle) if settings.ca_bundle is not None else None, proxy)
     return calls, calls if settings.verify_oidc_tls else Connections(unchecked(), proxy)
+
+
+def image_connections(settings: Settings) -> Connections:
+    """The way to images that strangers name: to public addresses only, unless their hosts are named in the settings."""
+    tls = trusting(settings.ca_bundle) if settings.ca_bundle is not None else None
+    if settings.remote_images == "public":
+        return Connections(tls, resolve=public_addresses)
+    return Connections(tls, proxy_for(settings.proxy, settings.no_proxy))
 
 
 def endpoint_table(settings: Settings) -> Table:

@@ -2,6 +2,7 @@
 
 http1, exchange     connections that are kept, and what goes over one
 proxy               an HTTP proxy on the way; here: which calls take one
+public              which addresses are anybody's
 """
 
 import ipaddress

@@ -13,7 +13,7 @@ Failures are OSError (ConnectionError and ssl.SSLError are) or TimeoutError, in 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
@@ -37,11 +37,20 @@ def _usual_tls() -> ssl.SSLContext:
 
 
 class Connections:
-    """Opens connections and keeps those that can be used again. `proxy_for`: the URL of the proxy to an address."""
+    """Opens connections and keeps those that can be used again. `proxy_for`: the URL of the proxy to an address.
 
-    def __init__(self, tls: ssl.SSLContext | None = None, proxy_for: Callable[[str], str | None] = _no_proxy) -> None:
+    `resolve` says where a host is (host, port); without it the system does, and may prefer one of several.
+    """
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext | None = None,
+        proxy_for: Callable[[str], str | None] = _no_proxy,
+        resolve: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
+    ) -> None:
         self._tls = tls
         self._proxy_for = proxy_for
+        self._resolve = resolve
         self._idle: dict[Origin, deque[Connection]] = {}
 
     async def request(
@@ -112,13 +121,29 @@ class Connections:
         async with asyncio.timeout(connect_seconds):
             connection = Connection(origin, loop)
             tls = (self._tls or _usual_tls()) if origin.scheme == "https" else None
-            if origin.proxy is None:
+            if origin.proxy is None and self._resolve is not None:
+                await self._open_at(await self._resolve(origin.host, origin.port), connection, tls)
+            elif origin.proxy is None:
                 await loop.create_connection(lambda: connection, origin.host, origin.port, ssl=tls)
             elif tls is None:
                 await connect(origin.proxy, lambda: connection)
             else:
                 await tunnel(origin.proxy, origin.host, origin.port, tls, connection)
             return connection
+
+    async def _open_at(self, addresses: Sequence[str], connection: Connection, tls: ssl.SSLContext | None) -> None:
+        """The first of them that takes a connection, which is still one to the host by name. Raises OSError."""
+        loop, origin = asyncio.get_running_loop(), connection.origin
+        name = origin.host if tls else None
+        failure = OSError(None, "it has no address")
+        for address in addresses:
+            try:
+                await loop.create_connection(lambda: connection, address, origin.port, ssl=tls, server_hostname=name)
+            except OSError as error:
+                failure = error
+            else:
+                return
+        raise failure
 
 
 @lru_cache(maxsize=256)

@@ -16,6 +16,10 @@ MAX_IMAGE_SIDE = 8000
 _Format: TypeAlias = Literal["png", "jpeg", "gif", "webp"]
 _HEAD = 256 * 1024  # letters of base64 that are decoded: the format and the dimensions stand at the beginning
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_REMOTE = (
+    "it is at a remote URL, and this gateway does not fetch any (QRELAY_REMOTE_IMAGES=reject); send the image itself, "
+    "as base64 or a data: URL"
+)
 _FROM_URL_SAFE = str.maketrans("-_", "+/")
 _NO_SIZE = frozenset({0xC4, 0xC8, 0xCC})  # JPEG markers among the frame headers that are none
 
@@ -26,6 +30,10 @@ class ImageUnusableError(ValueError):
 
 def to_block(image: Image) -> ImageBlock:
     """An image's wire form. Raises ImageUnusableError."""
+    if image.unusable:
+        raise ImageUnusableError(image.unusable)
+    if image.url and not image.data:
+        raise ImageUnusableError(_REMOTE)
     data = image.data if _is_base64(image.data) else _mended(image.data)
     size = len(data) // 4 * 3 - data[-2:].count("=")
     head = binascii.a2b_base64(data[:_HEAD])

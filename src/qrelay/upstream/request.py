@@ -21,7 +21,7 @@ Besides the names of `history`, `tools` and `tool_schema`, adjustments are:
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never, cast
 
 import msgspec
@@ -38,6 +38,7 @@ from qrelay.conversation import (
     ToolSpec,
     ToolUse,
     Turn,
+    attached,
 )
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import history, schema
@@ -300,7 +301,7 @@ class _Builder:
 
     def _image(self, image: Image, images: list[schema.ImageBlock], texts: list[str]) -> None:
         if self._chosen is None:
-            self._chosen = iter(choose([*_images(self._turns)]))
+            self._chosen = iter(choose([piece for piece in attached(self._turns) if isinstance(piece, Image)]))
         match next(self._chosen):
             case schema.ImageBlock() as block:
                 images.append(block)
@@ -340,15 +341,6 @@ def _too_long(what: str, has: str, limit: int, size: int, characters: int) -> Re
         f"{what} has {has}; the service takes {limit}.",
         tokens=(tokens, tokens * limit // size),
     )
-
-
-def _images(turns: Iterable[Turn]) -> Iterator[Image]:
-    """All images, in the order in which they are written."""
-    for turn in turns:
-        for part in turn.parts:
-            for piece in part.content if isinstance(part, ToolResult) else (part,):
-                if isinstance(piece, Image):
-                    yield piece
 
 
 def _joined(texts: list[str]) -> str:

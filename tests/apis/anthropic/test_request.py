@@ -164,7 +164,7 @@ def test_a_document_of_content_is_its_content() -> None:
 @pytest.mark.parametrize(
     ("block", "param"),
     [
-        ({"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}, "source.url"),
+        ({"type": "image", "source": {"type": "url", "url": "file:///a.png"}}, "source.url"),
         ({"type": "image", "source": {"type": "file", "file_id": "file_1"}}, "source"),
         ({"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}, "source"),
         ({"type": "tool_use", "id": "1", "name": "Bash", "input": "ls"}, "input"),
@@ -178,7 +178,7 @@ def test_a_document_of_content_is_its_content() -> None:
             {
                 "type": "tool_result",
                 "tool_use_id": "1",
-                "content": [{"type": "image", "source": {"type": "url", "url": "http://a/"}}],
+                "content": [{"type": "image", "source": {"type": "url", "url": "ftp://a/"}}],
             },
             "content.0.source.url",
         ),

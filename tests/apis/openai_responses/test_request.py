@@ -60,7 +60,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
         "input[0].content[0].image_url",
     ),
     (
-        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x/y"}]}]},
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "file:///x/y"}]}]},
         "input[0].content[0].image_url",
     ),
     (

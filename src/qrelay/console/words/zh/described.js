@@ -53,7 +53,10 @@ export default {
   "What the `anthropic-version` header of Messages answers says; when unset, they have none.": "Messages 回答中 `anthropic-version` 响应头的值；未设置时不发送。",
   "Whether answers name the account that served them, in the header `x-qrelay-account`.": "回答是否在 `x-qrelay-account` 响应头中注明所用账号。",
   "Names of your own for models: name=model pairs, separated by commas.": "自定义模型名：以逗号分隔的 名称=模型。",
-  "What happens to images given as a remote URL: they are refused, and nothing is fetched.": "如何处理以远程 URL 给出的图片：拒绝，且不会抓取任何内容。",
+  "What happens to images given as a remote URL: they are refused (`reject`), fetched from the hosts of `QRELAY_REMOTE_IMAGE_HOSTS` (`allowlist`), or from any host at public addresses by https (`public`).":
+    "如何处理以远程 URL 给出的图片：拒绝（`reject`），只从 `QRELAY_REMOTE_IMAGE_HOSTS` 中的主机抓取（`allowlist`），或通过 https 从任何公网地址的主机抓取（`public`）。",
+  "Hosts images may be fetched from with `QRELAY_REMOTE_IMAGES=allowlist`, as `host` or `host:port`, separated by commas. They may be on networks of your own.":
+    "`QRELAY_REMOTE_IMAGES=allowlist` 时允许抓取图片的主机，写作 `host` 或 `host:port`，以逗号分隔。可以位于您自己的网络中。",
   "How many requests the request log keeps, the newest; 0 keeps none. No prompt and no answer is ever in it.": "请求日志保留的最新条数；0 表示不保留。其中从不包含提问和回答。",
   "For how many days the figures of usage are kept, and keys that were revoked or have expired.": "用量数据以及已撤销或已过期的密钥保留的天数。",
   "For how many days responses are kept in the database, sealed, for `previous_response_id` and `GET /v1/responses/{id}`, unless a request says `store: false`; 0 keeps them in memory only.": "响应在数据库中加密保留的天数，供 `previous_response_id` 和 `GET /v1/responses/{id}` 使用，请求注明 `store: false` 的除外；0 表示只保存在内存中。",
