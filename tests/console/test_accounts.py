@@ -105,7 +105,7 @@ async def test_a_log_in_by_keyboard_through_the_services_page(desk: Desk) -> Non
     assert await picture.evaluate("image => image.naturalWidth") > 50
     assert await violations(page) == []
     # The code lives for ten minutes, and the gateway waits for five: those count.
-    await expect(dialog.get_by_role("status").locator("time")).to_have_text(re.compile("[45] min"))
+    await expect(dialog.get_by_role("status").locator("time")).to_have_text(re.compile(r"[45]\smin"))
     address = await link.get_attribute("href")
     assert address is not None
     assert address.startswith(desk.relay.sim.url)

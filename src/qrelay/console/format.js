@@ -21,10 +21,13 @@ function formatter(Kind, options) {
 /** @param {number} value @param {Intl.NumberFormatOptions} [options] */
 export const number = (value, options) => formatter(Intl.NumberFormat, options).format(value);
 
+/** Without what adding up fractions leaves in the last places: 28.434999999999995 is 28.435. @param {number} value */
+const whole = (value) => Number(value.toPrecision(12));
+
 /** Credits and the like: at most two places, and none where there is nothing after the point. A little is not nothing. */
 export function amount(value) {
   const little = value > 0 && value < 0.01;
-  return little ? `< ${number(0.01)}` : number(value, { maximumFractionDigits: 2 });
+  return little ? `<\u00a0${number(0.01)}` : number(whole(value), { maximumFractionDigits: 2 });
 }
 
 /** @param {number} share 0 to 1 */
@@ -35,7 +38,7 @@ export const large = (value) =>
   value < 1e6 ? number(value) : number(value, { notation: "compact", maximumSignificantDigits: 3 });
 
 /** An estimate is never written like a fact. */
-export const estimated = (value, isEstimate = true) => (isEstimate ? `≈ ${number(value)}` : number(value));
+export const estimated = (value, isEstimate = true) => (isEstimate ? `≈\u00a0${number(value)}` : number(value));
 
 /** @param {number | null | undefined} ms */
 export function milliseconds(ms) {
@@ -64,16 +67,28 @@ const STEPS = [
   ["minute", 60_000],
   ["second", 1000],
 ];
+const NEARLY = 0.01;
+
+/**
+ * How many of the largest unit there are. Those that are as good as whole are told as whole: what was made a moment ago
+ * to last for 30 days doesn't last for 29.
+ * @param {number} ms not negative
+ * @returns {[Intl.RelativeTimeFormatUnit, number]}
+ */
+function inUnits(ms) {
+  const [unit, size] = STEPS.find(([, size]) => ms / size + NEARLY >= 1) ?? STEPS[3];
+  return [unit, Math.floor(ms / size + NEARLY)];
+}
 
 /** "in 9 days", "3 minutes ago". @param {number} ms from now, negative for the past */
 export function relative(ms) {
-  const [unit, size] = STEPS.find(([, size]) => Math.abs(ms) >= size) ?? STEPS[3];
-  return formatter(Intl.RelativeTimeFormat, { numeric: "auto" }).format(Math.trunc(ms / size), unit);
+  const [unit, count] = inUnits(Math.abs(ms));
+  return formatter(Intl.RelativeTimeFormat, { numeric: "auto" }).format(ms < 0 ? -count : count, unit);
 }
 
 /** "9 days", "47 min", "38 s": how long, in its largest unit. @param {number} ms */
 export function span(ms) {
-  const [unit, size] = STEPS.find(([, size]) => Math.abs(ms) >= size) ?? STEPS[3];
+  const [unit, count] = inUnits(Math.max(0, ms));
   const display = unit === "day" ? "long" : "short";
-  return number(Math.max(0, Math.floor(ms / size)), { style: "unit", unit, unitDisplay: display });
+  return number(count, { style: "unit", unit, unitDisplay: display }).replace(" ", "\u00a0");
 }

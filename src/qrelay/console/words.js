@@ -73,6 +73,15 @@ export function t(key, values = {}) {
   });
 }
 
+/**
+ * A text around something that is none, such as a time that goes on: it stands where the text says {part}.
+ * @param {string} key @param {any} part @param {Record<string, string | number>} [values]
+ */
+export function around(key, part, values) {
+  const [before, after] = t(key, { ...values, part: "\0" }).split("\0");
+  return [before, part, after];
+}
+
 /** Whether there are words for a key: for what the server names, like error codes. */
 export const has = (key) => known[key] !== undefined;
 

@@ -11,7 +11,7 @@ import { Choice, Field } from "../ui/field.js";
 import { Problem } from "../ui/problem.js";
 import { Countdown } from "../ui/time.js";
 import { say } from "../ui/toasts.js";
-import { t } from "../words.js";
+import { around, t } from "../words.js";
 import { nameOf } from "./account.js";
 
 const KINDS = ["builder_id", "identity_center", "api_key", "tokens"];
@@ -145,7 +145,7 @@ function Waiting({ started, changed, onClose, restart }) {
         <div><${Copy} text=${link} label=${t("accounts.login.copy")} /></div>
       </div>
     </div>
-    <p class="meta" role="status">${t("accounts.login.waiting")} ${until && html`<${Countdown} until=${until} />`}</p>
+    <p class="meta" role="status">${around("accounts.login.waiting", until && html`<${Countdown} until=${until} />`)}</p>
     <p class="meta">${t("accounts.login.leave")}</p>
   `;
 }

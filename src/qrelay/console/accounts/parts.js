@@ -4,7 +4,7 @@ import { amount, percent, relative } from "../format.js";
 import { html } from "../html.js";
 import { Meter, StateDot } from "../ui/state.js";
 import { Countdown, Time, useNow } from "../ui/time.js";
-import { t } from "../words.js";
+import { around, t } from "../words.js";
 import { creditsOf, TONES, usedShare } from "./account.js";
 
 /** What the gateway was told, in whatever words that came. @param {{text: string | null}} props */
@@ -12,10 +12,12 @@ export const Happened = ({ text }) => text && html`<p class="meta text quote">${
 
 /** @param {{account: import("./account.js").Account}} props */
 export function State({ account }) {
-  const { state, cooling_until: until } = account;
+  const { state: name, cooling_until: until } = account;
+  const state = t(`account.state.${name}`);
+  const left = name === "cooling" && until && html`<${Countdown} until=${until} />`;
   return html`
-    <${StateDot} tone=${TONES[state] ?? "off"}>
-      <span>${t(`account.state.${state}`)}${state === "cooling" && until && html`, <${Countdown} until=${until} />`}</span>
+    <${StateDot} tone=${TONES[name] ?? "off"}>
+      <span>${left ? around("account.state.left", left, { state }) : state}</span>
     <//>
   `;
 }
@@ -33,9 +35,9 @@ export function Quota({ account }) {
       <${Meter} share=${share} label=${t("account.quota.used", { share: percent(share) })} />
       <div class="spread meta">
         <span>${t("account.quota.left", { left: amount(credits.left), limit: amount(credits.total) })}</span>
-        ${quota.resets_at && html`<span>${t("account.quota.resets")} <${Time} at=${quota.resets_at} /></span>`}
+        ${quota.resets_at && html`<span>${around("account.quota.resets", html`<${Time} at=${quota.resets_at} />`)}</span>`}
       </div>
-      ${quota.stale && html`<p class="meta">${quota.read_at ? html`${t("account.quota.stale")} <${Time} at=${quota.read_at} />` : t("account.quota.old")}</p>`}
+      ${quota.stale && html`<p class="meta">${quota.read_at ? around("account.quota.stale", html`<${Time} at=${quota.read_at} />`) : t("account.quota.old")}</p>`}
     </div>
   `;
 }
@@ -48,7 +50,7 @@ export function Token({ account }) {
   if (!account.expiresAt) return html`<span>${t("account.token.unknown")}</span>`;
   const left = Date.parse(account.expiresAt) - now;
   if (left <= 0) return html`<span>${t("account.token.over", { when: relative(left) })}</span>`;
-  return html`<span>${t("account.token.good")} <${Countdown} until=${account.expiresAt} /></span>`;
+  return html`<span>${around("account.token.good", html`<${Countdown} until=${account.expiresAt} />`)}</span>`;
 }
 
 /** Builder ID, Identity Center, … with what tells it from another. @param {import("./account.js").Account} account */

@@ -4,7 +4,7 @@ import { amount, milliseconds, number, percent } from "../format.js";
 import { html } from "../html.js";
 import { hrefOf } from "../router.js";
 import { Time } from "../ui/time.js";
-import { t } from "../words.js";
+import { around, t } from "../words.js";
 
 /** @param {{overview: any}} props the answer of /v2/overview */
 export function Figures({ overview }) {
@@ -28,7 +28,7 @@ function Credits({ credits }) {
     return html`<${Figure} name=${t("overview.credits")} value="–" more=${t("unknown")} />`;
   }
   const left = credits.left ?? Math.max(0, credits.limit - credits.used);
-  const resets = credits.resets_at && html` · ${t("account.quota.resets")} <${Time} at=${credits.resets_at} />`;
+  const resets = credits.resets_at && html` · ${around("account.quota.resets", html`<${Time} at=${credits.resets_at} />`)}`;
   return html`
     <${Figure} name=${t("overview.credits")} value=${amount(left)}
       more=${html`${t("overview.credits.of", { limit: amount(credits.limit) })}${resets}${credits.stale ? ` · ${t("account.quota.old")}` : ""}`} />

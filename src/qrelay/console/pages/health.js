@@ -25,23 +25,25 @@ export default function Health() {
           </div>
         `,
       )}
-      ${data && html`<${Checks} checks=${data.checks} />`}
+      ${data && html`<${Checks} checks=${data.checks} engine=${engineOf(overview.data)} />`}
       ${data && html`<${Versions} versions=${data.versions} overview=${overview.data} />`}
     <//>
   `;
 }
 
-const Checks = ({ checks }) => html`
+const Checks = ({ checks, engine }) => html`
   <section>
     <h2>${t("health.checks")}</h2>
     <${Table} label=${t("health.checks")} rows=${checks} rowKey=${(check) => check.name}
       columns=${[
         { key: "name", title: t("health.check"), show: ({ name }) => named(name) },
         { key: "ok", title: t("health.state"), show: ({ ok }) => html`<${StateDot} tone=${ok ? "ok" : "bad"}>${t(ok ? "health.ok" : "health.wrong")}<//>` },
-        { key: "detail", title: t("health.detail"), show: ({ detail }) => html`<span class="text">${inside(detail ?? "")}</span>` },
+        { key: "detail", title: t("health.detail"), show: ({ name, ok, detail }) => html`<span class="text">${[ok && name === "database" && engine, inside(detail ?? "")].filter(Boolean).join(" ")}</span>` },
       ]} />
   </section>
 `;
+
+const engineOf = (overview) => (overview ? { sqlite: "SQLite", postgresql: "PostgreSQL" }[overview.database] : "");
 
 /** What the server calls a check, in the page's words where there are some. */
 function named(name) {
@@ -64,7 +66,7 @@ function Versions({ versions, overview }) {
     ? [
         ["health.uptime", span(overview.uptime_seconds * 1000)],
         ["health.replicas", String(overview.replicas)],
-        ["health.database", overview.database === "postgresql" ? "PostgreSQL" : "SQLite"],
+        ["health.database", engineOf(overview)],
         ["health.url", overview.base_url],
       ]
     : [];

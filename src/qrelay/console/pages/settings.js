@@ -8,7 +8,7 @@ import { Copy } from "../ui/copy.js";
 import { Choice, Field } from "../ui/field.js";
 import { Page } from "../ui/page.js";
 import { Empty, Problem } from "../ui/problem.js";
-import { said, t } from "../words.js";
+import { around, said, t } from "../words.js";
 
 export default function Settings() {
   const { data, error, again } = useAnswer("/v2/settings");
@@ -41,7 +41,7 @@ function Setting({ row }) {
     </div>
     <div class="stack meta">
       ${row.description && html`<p>${withCode(said(row.description))}</p>`}
-      ${row.older_names.length > 0 && html`<p>${t("settings.older")} ${row.older_names.map((name) => html`<code key=${name}>${name}</code> `)}</p>`}
+      ${row.older_names.length > 0 && html`<p>${around("settings.older", row.older_names.map((name) => html`<code key=${name}>${name}</code> `))}</p>`}
     </div>
   `;
 }

@@ -43,13 +43,14 @@ function Told({ data, measure, by }) {
   const { times, lines } = useMemo(() => columns(data, measure), [data, measure]);
   const [at, setAt] = useState(/** @type {number | null} */ (null));
   const shown = at !== null && at < times.length ? at : null;
+  const isEstimate = ({ group }) => Boolean((group === null ? data.totals : data.groups.find((row) => row.group === group))?.estimated);
   const label = t("usage.chart", { measure: t(`usage.show.${measure}`), by: t(`usage.by.${by}`) });
   return html`
     <div class="card">
       <${Chart} label=${label} times=${times} lines=${lines} daily=${data.step === "day"} point=${setAt} />
       <p class="meta">${shown === null ? t("usage.all") : moment(times[shown] * 1000)}</p>
       <ul class="legend">
-        ${lines.map((line, place) => html`<${Line} key=${place} line=${line} place=${place} at=${shown} measure=${measure} />`)}
+        ${lines.map((line, place) => html`<${Line} key=${place} line=${line} place=${place} at=${shown} measure=${measure} isEstimate=${isEstimate(line)} />`)}
       </ul>
     </div>
     <section>
@@ -60,17 +61,20 @@ function Told({ data, measure, by }) {
 }
 
 /** A line's name with its sum, or its value where the pointer is. */
-function Line({ line, place, at, measure }) {
+function Line({ line, place, at, measure, isEstimate }) {
   const value = at === null ? line.values.reduce((sum, one) => sum + one, 0) : line.values[at];
   return html`
     <li>
       <i class=${place >= 4 ? "dashed" : ""} style=${{ borderColor: colour(place) }}></i>
-      <bdi>${line.group === null ? t("usage.rest") : nameOf(line)}</bdi> <b>${shownAs(measure, value)}</b>
+      <bdi>${line.group === null ? t("usage.rest") : nameOf(line)}</bdi> <b>${shownAs(measure, value, isEstimate)}</b>
     </li>
   `;
 }
 
-const shownAs = (measure, value) => (measure === "credits" ? amount(value) : number(value));
+function shownAs(measure, value, isEstimate) {
+  if (measure === "credits") return amount(value);
+  return estimated(value, measure === "tokens" && isEstimate && value > 0);
+}
 
 const nameOf = ({ name, group }) => name || group || t("usage.unnamed");
 
@@ -111,5 +115,5 @@ function titleOf(data, range) {
   const { totals } = data;
   if (!totals.requests) return t("usage.title.none", { range: t(`usage.range.${range}`) });
   const tokens = MEASURES.tokens(totals);
-  return t("usage.title", { credits: amount(totals.credits ?? 0), tokens: `${totals.estimated ? "≈ " : ""}${large(tokens)}`, range: t(`usage.range.${range}`) });
+  return t("usage.title", { credits: amount(totals.credits ?? 0), tokens: `${totals.estimated ? "≈\u00a0" : ""}${large(tokens)}`, range: t(`usage.range.${range}`) });
 }

@@ -53,7 +53,7 @@ function optionsOf(element, lines, daily, point) {
     scales: { y: { range: (_, __, most) => [0, Math.max(most * 1.05, 1e-9)] } },
     axes: [
       { ...axis, space: 90, values: (_, splits) => splits.map((at) => when(new Date(at * 1000))) },
-      { ...axis, size: 64, values: (_, splits) => splits.map((value) => number(value, { notation: "compact", maximumSignificantDigits: 3 })) },
+      { ...axis, size: (_, texts) => 28 + 8 * Math.max(1, ...(texts ?? []).map((text) => text.length)), values: (_, splits) => splits.map((value) => number(value, { notation: "compact", maximumSignificantDigits: 3 })) },
     ],
     series: [{}, ...lines.map((_, at) => ({ stroke: of(`--line-${(at % 8) + 1}`), width: 2, dash: at >= 4 ? [6, 4] : undefined, points: { show: false } }))],
     hooks: { setCursor: [({ cursor }) => point(cursor.idx ?? null)] },

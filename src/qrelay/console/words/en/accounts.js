@@ -82,7 +82,7 @@ export default {
   "accounts.login.code": "Code",
   "accounts.login.open": "Open the page",
   "accounts.login.copy": "Copy its address",
-  "accounts.login.waiting": "Waiting for the approval. The code is good for",
+  "accounts.login.waiting": "Waiting for the approval. The code is good for {part}",
   "accounts.login.leave": "You may close this: the account appears once it is approved.",
   "accounts.login.done": "Logged in. The account is ready.",
   "accounts.login.try": "Try it in the playground",

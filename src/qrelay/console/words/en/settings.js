@@ -12,6 +12,6 @@ export default {
   "settings.from": "from {source}",
   "settings.default": "default",
   "settings.empty": "not set",
-  "settings.older": "Older names:",
+  "settings.older": "Older names: {part}",
   "settings.nothing": "No setting fits",
 };

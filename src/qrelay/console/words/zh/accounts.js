@@ -82,7 +82,7 @@ export default {
   "accounts.login.code": "代码",
   "accounts.login.open": "打开页面",
   "accounts.login.copy": "复制地址",
-  "accounts.login.waiting": "等待确认。代码有效期剩余",
+  "accounts.login.waiting": "等待确认。代码有效期剩余{part}",
   "accounts.login.leave": "可以关闭此窗口，确认后账号会自动出现。",
   "accounts.login.done": "登录成功，账号可用。",
   "accounts.login.try": "去操练场试试",

@@ -12,6 +12,6 @@ export default {
   "settings.from": "来自 {source}",
   "settings.default": "默认",
   "settings.empty": "未设置",
-  "settings.older": "旧名称：",
+  "settings.older": "旧名称：{part}",
   "settings.nothing": "没有符合的设置",
 };
