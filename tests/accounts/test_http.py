@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from qrelay.http.account_bodies import masked
+from qrelay.http.account_answers import masked
 from qrelay.http.accounts import routes
 from tests.accounts.conftest import Process
 from tests.accounts.token_server import TokenServer

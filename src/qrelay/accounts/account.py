@@ -14,6 +14,8 @@ AccountState: TypeAlias = Literal["ready", "cooling", "needs_login", "suspended"
 
 BUILDER_ID_START_URL: Final = "https://view.awsapps.com/start"
 DEFAULT_REGION: Final = "us-east-1"
+API_KEY_PREFIX: Final = "ksk_"
+"""What Kiro's API keys begin with."""
 REGION: Final = re.compile(r"[a-z]{2,3}(-[a-z]+){1,3}-\d{1,2}")
 """What a region looks like. It becomes part of a host name, so nothing else may."""
 

@@ -1,6 +1,6 @@
 """The account that the AMAZONQ_* variables name (amq2api's way). Values are passed in: nothing is read here."""
 
-from qrelay.accounts.account import Account, NewAccount
+from qrelay.accounts.account import API_KEY_PREFIX, Account, NewAccount
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 
@@ -21,7 +21,7 @@ async def adopt_environment_account(
     """
     if not refresh_token:
         return None
-    if refresh_token.startswith("ksk_"):
+    if refresh_token.startswith(API_KEY_PREFIX):
         return await store.adopt(NewAccount(kind="api_key", label="environment", access_token=refresh_token))
     for name, value in {"AMAZONQ_CLIENT_ID": client_id, "AMAZONQ_CLIENT_SECRET": client_secret}.items():
         if not value:

@@ -21,17 +21,9 @@ from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
-from qrelay.http.account_bodies import (
-    ChangeBody,
-    CreateBody,
-    Json,
-    account_answer,
-    account_changes,
-    new_account,
-    parse,
-    read,
-    without_masks,
-)
+from qrelay.http.account_answers import account_answer
+from qrelay.http.account_bodies import ChangeBody, CreateBody, account_changes, new_account, without_masks
+from qrelay.http.fields import Json, parse, read
 from qrelay.http.management import error_answer, told
 from qrelay.http.standing import standing_answer
 

@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.store import AccountStore
-from qrelay.http.account_bodies import Line, MaybeWord, Word, iso, masked, parse, read
+from qrelay.http.account_answers import masked
+from qrelay.http.fields import Line, MaybeWord, Word, iso, parse, read
 from qrelay.http.management import told
 
 

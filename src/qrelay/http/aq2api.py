@@ -19,7 +19,7 @@ from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.account_bodies import MaybeWord, Word, iso, parse, read
+from qrelay.http.fields import MaybeWord, Word, iso, parse, read
 from qrelay.http.management import told
 
 _PREVIEW = 10

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.account_bodies import iso
+from qrelay.http.fields import iso
 from qrelay.http.management import told
 from qrelay.http.request_log import Names
 from qrelay.records.audit import AuditLog, Entry

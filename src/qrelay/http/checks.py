@@ -18,7 +18,8 @@ from starlette.routing import Route
 from qrelay.completion import fold
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
-from qrelay.http.account_bodies import grant_answer, iso
+from qrelay.http.account_answers import grant_answer
+from qrelay.http.fields import iso
 from qrelay.http.management import error_answer, told
 from qrelay.quotas import Known, Quotas
 from qrelay.upstream.quota import Allowance

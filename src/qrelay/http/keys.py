@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.account_bodies import Line, blank_is_none, epoch, iso, parse, read
+from qrelay.http.fields import Line, blank_is_none, epoch, iso, parse, read
 from qrelay.http.management import told
 from qrelay.keys import Key, Keys
 

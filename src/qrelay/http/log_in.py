@@ -25,7 +25,8 @@ from qrelay.accounts.standings import Standing
 from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.errors import CATALOGUE, RelayError
-from qrelay.http.account_bodies import Line, MaybeWord, account_answer, parse, read
+from qrelay.http.account_answers import account_answer
+from qrelay.http.fields import Line, MaybeWord, parse, read
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
 from qrelay.login import LogIns, Wish

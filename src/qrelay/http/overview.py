@@ -24,7 +24,7 @@ from qrelay.accounts.store import AccountStore
 from qrelay.database import HEAD, Database
 from qrelay.database.watch import LISTENING
 from qrelay.errors import RelayError
-from qrelay.http.account_bodies import quota_answer
+from qrelay.http.account_answers import quota_answer
 from qrelay.http.management import told
 from qrelay.keys import Keys
 from qrelay.records import requests, usage

@@ -19,9 +19,9 @@ from starlette.routing import Route
 from starlette.types import Scope
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.account_bodies import iso, parse, read
 from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, session_token, session_tokens
 from qrelay.http.doors import CSRF_HEADER, Doors
+from qrelay.http.fields import iso, parse, read
 from qrelay.http.management import told
 from qrelay.keys.attempts import Attempts
 from qrelay.keys.sessions import LONGEST_SECONDS, Sessions

@@ -4,7 +4,7 @@ from typing import Any
 
 from qrelay.accounts.account import Account
 from qrelay.accounts.pool import Pool
-from qrelay.http.account_bodies import iso
+from qrelay.http.fields import iso
 
 
 def standing_answer(account: Account, pool: Pool) -> dict[str, Any]:

@@ -24,8 +24,10 @@ from qrelay.accounts.account import Account, NewAccount
 from qrelay.accounts.importing import sent
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.account_bodies import CreateBody, Json, account_answer, new_account, parse, read
+from qrelay.http.account_answers import account_answer
+from qrelay.http.account_bodies import CreateBody, new_account
 from qrelay.http.doors import from_owner
+from qrelay.http.fields import Json, parse, read
 from qrelay.http.management import error_answer, told
 
 Outcome: TypeAlias = Literal["added", "known", "renewed", "deleted", "revived", "refused"]

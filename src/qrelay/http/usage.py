@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
-from qrelay.http.account_bodies import iso
+from qrelay.http.fields import iso
 from qrelay.http.management import told
 from qrelay.http.request_log import Names
 from qrelay.records import usage

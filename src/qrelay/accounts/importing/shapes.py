@@ -12,11 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from qrelay import moments
-from qrelay.accounts.account import BUILDER_ID_START_URL, DEFAULT_REGION, NewAccount
+from qrelay.accounts.account import API_KEY_PREFIX, BUILDER_ID_START_URL, DEFAULT_REGION, NewAccount
 from qrelay.accounts.importing.files import as_object
 from qrelay.credential import LoginKind
 
-API_KEY_PREFIX: Final = "ksk_"
 _KINDS: Final[Mapping[str, LoginKind]] = {
     "builderid": "builder_id",
     "awsbuilderid": "builder_id",
