@@ -40,6 +40,18 @@ def test_options_that_exclude_one_another_are_2(command: Commands, words: str) -
     assert "Traceback" not in done.err
 
 
+def test_programs_can_read_what_every_command_tells() -> None:
+    group: Any = typer.main.get_group(app)
+    leaves = {**group.commands}
+    for name, held in group.commands.items():
+        if hasattr(held, "commands"):
+            del leaves[name]
+            leaves |= {f"{name} {below}": command for below, command in held.commands.items()}
+    without = {name for name, held in leaves.items() if not any("--json" in option.opts for option in held.params)}
+    servers, clients = {"serve", "demo", "run", "simulate"}, {"claude", "codex", "opencode"}
+    assert without == servers | clients | {"export", "statusline"}  # what they print is a file, and a line for programs
+
+
 def test_version(command: Commands) -> None:
     assert command().from_nothing("--version").out.startswith("qrelay 0.")
 

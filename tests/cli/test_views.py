@@ -129,14 +129,16 @@ def test_a_database_is_checked_and_copied(on_service: Command) -> None:
     for what in ("check", "backup", "upgrade"):
         assert "There is no database" in on_service("db", what).err
     on_service("accounts", "list")
-    assert on_service("db", "upgrade").code == 0
+    version = json.loads(on_service("db", "upgrade", "--json").out)["version"]
     path = on_service.home / "qrelay.sqlite3"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with on_service.running("serve", "--port", "0") as server:
         server.url()
-        assert on_service("db", "check").code == 0
+        checked = json.loads(on_service("db", "check", "--json").out)
+        assert (checked["database"], checked["version"]) == (str(path), version)
         assert on_service("db", "backup").code == 0
-        assert on_service("db", "backup", "-o", "copy.sqlite3").code == 0
+        copied = on_service("db", "backup", "-o", "copy.sqlite3", "--json")
+        assert json.loads(copied.out) == {"backup": "copy.sqlite3"}
         assert on_service("db", "upgrade").code == 1
     [kept] = (on_service.home / "backups").iterdir()
     for copy in (kept, on_service.folder / "copy.sqlite3"):

@@ -11,15 +11,17 @@ import typer
 from qrelay import database
 from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
+from qrelay.cli.tables import show_json
 from qrelay.home import look_into, open_home
 from qrelay.settings import Settings
 
 
-def upgrade(chosen: Settings) -> None:
+def upgrade(chosen: Settings, *, as_json: bool = False) -> None:
     """Bring the schema to this version's; `serve` does it too. Raises HomeUnusable (busy: a server), RelayError.
 
     A database that processes share is upgraded beside them.
     """
+    copies: list[Path] = []
 
     async def work() -> None:
         engine = database.connect(chosen.database_address, busy_seconds=5)
@@ -28,14 +30,30 @@ def upgrade(chosen: Settings) -> None:
         finally:
             await engine.dispose()
         if copy is not None:
-            typer.echo(f"Copied as it was to {copy}.")
+            copies.append(copy)
 
     with ExitStack() as stack:
         if (path := chosen.database_path) is not None:
             _must_exist(chosen, path)
             stack.enter_context(open_home(chosen.home))
         run_loop(work())
-    typer.echo(f"{path or _server_of(chosen)} is at version {database.HEAD}.")
+    place = _place(chosen)
+    if as_json:
+        copied = str(copies[0]) if copies else None
+        show_json({"database": place, "version": database.HEAD, "copied_to": copied})
+        return
+    for copy in copies:
+        typer.echo(f"Copied as it was to {copy}.")
+    typer.echo(f"{place} is at version {database.HEAD}.")
+
+
+def show_check(chosen: Settings, *, as_json: bool) -> None:
+    """Tell what `check` finds. Raises Failed, RelayError."""
+    said = check(chosen)
+    if as_json:
+        show_json({"database": _place(chosen), "version": database.HEAD, "said": said})
+    else:
+        typer.echo(said)
 
 
 def check(chosen: Settings) -> str:
@@ -64,7 +82,7 @@ def is_empty(chosen: Settings) -> bool:
     return _version_there(chosen) is None
 
 
-def back_up(chosen: Settings, output: str | None) -> None:
+def back_up(chosen: Settings, output: str | None, *, as_json: bool = False) -> None:
     """Copy the database as it is at this moment, beside a running server too. Raises Failed, BadParameter."""
     if (path := chosen.database_path) is None:
         raise typer.BadParameter(
@@ -81,7 +99,14 @@ def back_up(chosen: Settings, output: str | None) -> None:
         raise Failed(f"{target} can't be written: {error.strerror}.") from error
     except sqlite3.Error as error:
         raise Failed(f"{path} can't be copied to {target}: {error}.") from error
+    if as_json:
+        show_json({"backup": str(target)})
+        return
     typer.echo(f"Backed up to {target}. Without the master key nobody can read it: keep that too, elsewhere.")
+
+
+def _place(chosen: Settings) -> str:
+    return str(chosen.database_path) if chosen.database_path is not None else _server_of(chosen)
 
 
 def _server_of(chosen: Settings) -> str:

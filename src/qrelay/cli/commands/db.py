@@ -4,25 +4,25 @@ from typing import Annotated
 
 import typer
 
-from qrelay.cli.commands.shared import load
+from qrelay.cli.commands.shared import AsJson, load
 
 app = typer.Typer(help="Look after the database.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
-def upgrade() -> None:
+def upgrade(as_json: AsJson = False) -> None:
     """Bring the database to this version. `serve` does it by itself."""
     from qrelay.cli.database import upgrade as work
 
-    work(load())
+    work(load(), as_json=as_json)
 
 
 @app.command()
-def check() -> None:
+def check(as_json: AsJson = False) -> None:
     """Look whether the database is whole and of this version."""
-    from qrelay.cli.database import check as work
+    from qrelay.cli.database import show_check as work
 
-    typer.echo(work(load()))
+    work(load(), as_json=as_json)
 
 
 @app.command()
@@ -31,8 +31,9 @@ def backup(
         str | None,
         typer.Option("-o", "--output", metavar="FILE", help="Where it goes.", show_default="backups/ in QRELAY_HOME"),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy the database, beside a running server too."""
     from qrelay.cli.database import back_up as work
 
-    work(load(), output)
+    work(load(), output, as_json=as_json)

@@ -2,7 +2,7 @@
 
 import typer
 
-from qrelay.cli.commands.shared import load
+from qrelay.cli.commands.shared import AsJson, load
 
 app = typer.Typer(help="The key that stored secrets are sealed with.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -13,7 +13,7 @@ def master_key() -> None:
 
 
 @app.command()
-def rotate() -> None:
+def rotate(as_json: AsJson = False) -> None:
     """Change the master key.
 
     Every stored secret is sealed anew, beside a running server too. It may be broken off and run again. Older copies of
@@ -21,4 +21,4 @@ def rotate() -> None:
     """
     from qrelay.cli.master_key import rotate as work
 
-    work(load())
+    work(load(), as_json=as_json)
