@@ -24,7 +24,7 @@ from qrelay.cli.outcome import Failed
 from qrelay.cli.tables import plain, show_json
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
-from qrelay.http.app import connections, endpoint_table
+from qrelay.http.from_settings import connections, endpoint_table
 from qrelay.outward import USER_AGENT, proxy_for
 from qrelay.settings import Settings
 from qrelay.upstream.endpoints import all_endpoints

@@ -18,19 +18,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from qrelay.accounts.environment import adopt_environment_account
 from qrelay.accounts.importing.found import take_found
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.standings import Standings
-from qrelay.accounts.store import AccountStore, open_store
+from qrelay.accounts.store import open_store
 from qrelay.apis import anthropic, openai_responses
 from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
-from qrelay.database import Database, holds_secrets, open_database
 from qrelay.documents import Documents
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway, Manners
@@ -43,6 +41,7 @@ from qrelay.http import (
     configuration,
     console,
     count_tokens,
+    from_settings,
     keys,
     log_in,
     master_key,
@@ -71,9 +70,7 @@ from qrelay.keys import open_keys
 from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
 from qrelay.logs import Redactor
-from qrelay.outward import USER_AGENT, proxy_for
-from qrelay.outward.http1 import Connections
-from qrelay.outward.public import public_addresses
+from qrelay.outward import USER_AGENT
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
@@ -81,12 +78,10 @@ from qrelay.records.journal import Journal
 from qrelay.remote_images import RemoteImages
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
-from qrelay.trust import trusting, unchecked
 from qrelay.upstream.catalog import Catalog
-from qrelay.upstream.client import Timeouts, UpstreamClient
-from qrelay.upstream.endpoints import Table, all_endpoints
+from qrelay.upstream.client import UpstreamClient
+from qrelay.upstream.endpoints import all_endpoints
 from qrelay.upstream.request import Limits
-from qrelay.vault import open_vault
 
 DIALECTS: dict[str, Dialect] = {
     "/messages": MESSAGES,
@@ -162,7 +157,7 @@ class App:
     async def _lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         settings = self._settings
         async with AsyncExitStack() as stack:
-            database = await _open_database(settings)
+            database = await from_settings.database(settings)
             stack.push_async_callback(database.close)
             store = await open_store(
                 database, spill_folder=settings.home / "spill", lease_seconds=settings.refresh_lease_seconds
@@ -198,7 +193,7 @@ class App:
             shelf = Shelf(database, days=settings.response_days)
             stack.push_async_callback(shelf.close)
             await shelf.start()
-            calls, token_calls = connections(settings)
+            calls, token_calls = from_settings.connections(settings)
             stack.callback(calls.close)
             stack.callback(token_calls.close)
             token_client = TokenClient(token_calls, token_endpoint=settings.token_endpoint)
@@ -206,7 +201,7 @@ class App:
             stack.push_async_callback(refresher.close)
             if self._folder is not None:  # before the variables: the active one of account.json stays it
                 await take_found(store, self._folder, settings.home)
-            await _adopt_account_from_variables(settings, store)
+            await from_settings.account(settings, store)
             self.has_account = bool(store.accounts())
             pool = Pool(
                 store,
@@ -216,23 +211,17 @@ class App:
                 concurrency=settings.account_concurrency,
                 queue_seconds=settings.queue_seconds,
             )
-            timeouts = Timeouts(
-                settings.connect_timeout_seconds,
-                settings.first_event_timeout_seconds,
-                settings.silence_timeout_seconds,
-                settings.total_timeout_seconds,
-            )
-            client = UpstreamClient(calls, timeouts, USER_AGENT)
+            client = UpstreamClient(calls, from_settings.timeouts(settings), USER_AGENT)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
             store.when_gone.append(catalog.forget)
-            table = endpoint_table(settings)
+            table = from_settings.endpoint_table(settings)
             reach = Reach(table, client, store)
             manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))
             quotas = Quotas(client, reach, refresher, store, every_seconds=settings.quota_check_seconds)
             stack.push_async_callback(quotas.close)
             documents = Documents(pages=settings.pdf_pages)
-            image_calls = image_connections(settings)
+            image_calls = from_settings.image_connections(settings)
             stack.callback(image_calls.close)
             gateway = Gateway(
                 pool,
@@ -384,57 +373,8 @@ def build_app(settings: Settings, *, background: bool = True, folder: Path | Non
     return App(settings, background=background, folder=folder)
 
 
-def connections(settings: Settings) -> tuple[Connections, Connections]:
-    """The way to the service, and the one to the token services: the same unless only the latter goes unchecked."""
-    proxy = proxy_for(settings.proxy, settings.no_proxy)
-    calls = Connections(trusting(settings.ca_bundle) if settings.ca_bundle is not None else None, proxy)
-    return calls, calls if settings.verify_oidc_tls else Connections(unchecked(), proxy)
-
-
-def image_connections(settings: Settings) -> Connections:
-    """The way to images that strangers name: to public addresses only, unless their hosts are named in the settings."""
-    tls = trusting(settings.ca_bundle) if settings.ca_bundle is not None else None
-    if settings.remote_images == "public":
-        return Connections(tls, resolve=public_addresses)
-    return Connections(tls, proxy_for(settings.proxy, settings.no_proxy))
-
-
-def endpoint_table(settings: Settings) -> Table:
-    """The endpoints as the settings want them."""
-    return Table(
-        settings.api_endpoint, settings.binding, settings.origin, settings.endpoints, settings.endpoint_addresses
-    )
-
-
 def _without_v1(path: str) -> str:
     """Routes answer with and without `/v1`, and twice with it: an SDK given a base URL of `…/v1` may add its own."""
     while path.startswith("/v1/"):
         path = path[3:]
     return path
-
-
-async def _open_database(settings: Settings) -> Database:
-    key = settings.master_key.get_secret_value() if settings.master_key else None
-    path, address, given = settings.database_path, settings.database_address, key or settings.master_key_file
-    stored = path.exists() if path is not None else not given and await holds_secrets(address)
-    made = not given and not (settings.home / "master.key").exists()
-    vault = open_vault(settings.home, key_file=settings.master_key_file, key=key, stored=stored)
-    database = await open_database(address, vault, backups=settings.home / "backups")
-    if made and database.shared:
-        structlog.get_logger().warning(
-            "a master key was made; every process on this database needs the same one",
-            file=str(settings.home / "master.key"),
-            remedy="Copy it to the others, privately, and name it there in QRELAY_MASTER_KEY_FILE.",
-        )
-    return database
-
-
-async def _adopt_account_from_variables(settings: Settings, store: AccountStore) -> None:
-    token, secret = settings.amazonq_refresh_token, settings.amazonq_client_secret
-    await adopt_environment_account(
-        store,
-        refresh_token=token.get_secret_value() if token else None,
-        client_id=settings.amazonq_client_id,
-        client_secret=secret.get_secret_value() if secret else None,
-        profile_arn=settings.amazonq_profile_arn,
-    )
