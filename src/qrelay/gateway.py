@@ -94,8 +94,8 @@ class Gateway:
         self._manners = manners
         self._signatures = Signatures()
         self._quotas = quotas
-        self.attempts: Counter[str] = Counter()
-        """Upstream calls so far, by outcome: `ok`, or the code of what failed."""
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        """Upstream calls so far, by account and outcome: `ok`, or the code of what failed."""
         self.failovers: Counter[str] = Counter()
         """Requests that went on to another account, by the code of what failed."""
         self._budget = RetryBudget(time.monotonic)
@@ -245,20 +245,20 @@ class Gateway:
                 flow.close()
             if isinstance(error, TimeoutError):
                 trace.ended(ErrorCode.upstream_timeout)
-                self.attempts[ErrorCode.upstream_timeout] += 1
+                self.attempts[lease.account_id, ErrorCode.upstream_timeout] += 1
                 raise RelayError(
                     ErrorCode.upstream_timeout,
                     f"The upstream sent no event within {first_event:g} s (QRELAY_FIRST_EVENT_TIMEOUT_SECONDS).",
                 ) from None
             if isinstance(error, RelayError):
                 trace.ended(error.code)
-                self.attempts[error.code] += 1
+                self.attempts[lease.account_id, error.code] += 1
                 raise await _with_sizes(error, conversation, model) from None
             trace.ended("cancelled")
             raise
         lease.answered()
         trace.ended("ok")
-        self.attempts["ok"] += 1
+        self.attempts[lease.account_id, "ok"] += 1
         served = Served(model.id, payload.ignored, payload.adjustments, answer.request_id)
         return Reply(lease, flow, head, served, partial(_with_sizes, conversation=conversation, model=model))
 

@@ -77,6 +77,10 @@ class Trace:
         finally:
             setattr(self, step, getattr(self, step) + (self._clock() - began) * 1000)
 
+    def waited_ms(self) -> float:
+        """What was not this process's own work until the first event: for an account, a token and the service."""
+        return self.queue_ms + self.refresh_ms + sum(attempt.ms for attempt in self.attempts)
+
     def elapsed_ms(self) -> float:
         """Since the start of the request."""
         return (self._clock() - self.started) * 1000

@@ -51,11 +51,16 @@ async def test_requests_are_counted(relay: Bench) -> None:
     assert counted[key("qrelay_time_to_first_byte_seconds_count", dialect="messages", stream="false")] == 1
     assert counted[key("qrelay_tokens_total", direction="output", model=model)] > 0
     assert counted[key("qrelay_tokens_total", direction="input", model=model)] > 0
-    assert counted[key("qrelay_upstream_attempts_total", outcome="ok")] == 3
-    assert counted[key("qrelay_upstream_attempts_total", outcome="quota_exhausted")] == 1
     assert counted[key("qrelay_token_refresh_total", outcome="ok")] == 1
     assert counted[key("qrelay_streams_in_flight")] == 0
     (account,) = (await relay.http.get("/v2/accounts")).json()
+    mine = account["id"][:8]
+    assert counted[key("qrelay_upstream_attempts_total", account=mine, outcome="ok")] == 3
+    assert counted[key("qrelay_upstream_attempts_total", account=mine, outcome="quota_exhausted")] == 1
+    assert 0 < counted[key("qrelay_token_expiry_seconds", account=mine)] <= 3600
+    assert counted[key("qrelay_overhead_seconds_count", dialect="messages", stream="true")] == 1
+    spent = counted[key("qrelay_overhead_seconds_sum", dialect="messages", stream="true")]
+    assert 0 <= spent <= counted[key("qrelay_time_to_first_byte_seconds_sum", dialect="messages", stream="true")]
     assert counted[key("qrelay_account_state", account=account["id"][:8], state="cooling")] == 1
     assert counted[key("qrelay_account_state", account=account["id"][:8], state="ready")] == 0
     assert counted[key("qrelay_account_cooldown_seconds", account=account["id"][:8], model="any")] > 0
@@ -83,7 +88,10 @@ async def test_a_stream_that_broke_is_counted_as_its_error(relay: Bench) -> None
     answer = await relay.chat(stream=True)
     assert answer.status_code == 200
     named = {"dialect": "chat", "model": "claude-sonnet-4.5", "status": "502", "stream": "true"}
-    assert (await figures(relay))[key("qrelay_requests_total", **named)] == 1
+    counted = await figures(relay)
+    assert counted[key("qrelay_requests_total", **named)] == 1
+    (broken,) = [labels for name, labels in counted if name == "qrelay_sse_error_events_total"]
+    assert broken == (("cause", "upstream_protocol"), ("dialect", "chat"))
 
 
 async def test_who_may_read_them(tmp_path: Path) -> None:
@@ -104,7 +112,14 @@ async def test_there_is_an_end_to_labels() -> None:
     traffic = Traffic()
     for number in range(1000):
         traffic.ended(
-            dialect="chat", model=f"m{number}", status=200, stream=True, duration=1, first_byte=None, tokens=(1, 1)
+            dialect="chat",
+            model=f"m{number}",
+            status=200,
+            stream=True,
+            duration=1,
+            first_byte=None,
+            waited=None,
+            tokens=(1, 1),
         )
     models = {model for _, model, _, _ in traffic.requests}
     assert len(models) == 101

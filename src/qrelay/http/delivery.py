@@ -136,6 +136,7 @@ class Delivery:
         if self.ended:
             return
         if self._writer is not None:
+            self._endings.traffic.stream_errors[self._dialect.name, error.code] += 1
             await self._end(self._writer.fail(error))
         elif self._first_byte_ms is None:
             status, headers, body = errors.reply(error, self._dialect.family, self.request_id)

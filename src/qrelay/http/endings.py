@@ -69,6 +69,7 @@ class Endings:
             stream=ending.stream,
             duration=duration_ms / 1000,
             first_byte=None if first_byte_ms is None else first_byte_ms / 1000,
+            waited=ending.trace.waited_ms() / 1000 if attempts else None,
             tokens=(usage.prompt_tokens, usage.output_tokens) if usage else None,
         )
         log_request(

@@ -18,7 +18,7 @@ from qrelay.accounts.account import AccountState
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.gateway import Gateway
-from qrelay.http.traffic import BOUNDS, Histogram, Kind, Traffic
+from qrelay.http.traffic import Histogram, Kind, Traffic
 from qrelay.records.journal import Journal
 from qrelay.upstream.quota import kept
 
@@ -59,6 +59,17 @@ class Counted(Collector):
         yield requests
         yield _histogram("qrelay_request_duration_seconds", "To the end of the answer.", traffic.durations)
         yield _histogram("qrelay_time_to_first_byte_seconds", "To the first byte of the answer.", traffic.first_bytes)
+        yield _histogram(
+            "qrelay_overhead_seconds",
+            "To the first byte of a stream, without the waits for an account, a token and the service.",
+            traffic.own,
+        )
+        errors = CounterMetricFamily(
+            "qrelay_sse_error_events", "Streams that ended in an error event.", labels=("dialect", "cause")
+        )
+        for labels, count in traffic.stream_errors.items():
+            errors.add_metric(labels, count)
+        yield errors
         tokens = CounterMetricFamily(
             "qrelay_tokens", "Tokens as clients were told them, estimates included.", labels=("direction", "model")
         )
@@ -69,7 +80,7 @@ class Counted(Collector):
         yield CounterMetricFamily(
             "qrelay_client_disconnects", "Clients that left before their answer ended.", value=traffic.disconnects
         )
-        yield _by_outcome("qrelay_upstream_attempts", "Chat calls to the service.", self._gateway.attempts)
+        yield self._attempts()
         yield _by_outcome("qrelay_token_refresh", "Refreshes of tokens.", self._refresher.outcomes)
         yield CounterMetricFamily(
             "qrelay_usage_rows_dropped",
@@ -79,6 +90,7 @@ class Counted(Collector):
         yield self._accounts()
         yield self._quotas()
         yield self._cooldowns()
+        yield self._expiries()
         failovers = CounterMetricFamily(
             "qrelay_failovers", "Requests that went on to another account, by what failed.", labels=("reason",)
         )
@@ -91,6 +103,26 @@ class Counted(Collector):
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
+
+    def _attempts(self) -> Metric:
+        calls = CounterMetricFamily(
+            "qrelay_upstream_attempts",
+            "Chat calls to the service. `ok`, or the code of what failed.",
+            labels=("account", "outcome"),
+        )
+        for (account_id, outcome), count in self._gateway.attempts.items():
+            calls.add_metric((account_id[:8], str(outcome)), count)
+        return calls
+
+    def _expiries(self) -> Metric:
+        left = GaugeMetricFamily(
+            "qrelay_token_expiry_seconds", "Until its token expires; negative when it has.", labels=("account",)
+        )
+        now = self._pool.store.clock()
+        for account in self._pool.store.accounts():
+            if account.expires_at is not None:
+                left.add_metric((account.id[:8],), account.expires_at - now)
+        return left
 
     def _accounts(self) -> Metric:
         states = GaugeMetricFamily("qrelay_account_state", "1 for the state it is in.", labels=("account", "state"))
@@ -133,8 +165,8 @@ def _by_outcome(name: str, told: str, counted: Mapping[str, int]) -> Metric:
 def _histogram(name: str, told: str, histograms: Mapping[Kind, Histogram]) -> Metric:
     family = HistogramMetricFamily(name, told, labels=Kind._fields)
     write: Callable[[float], str] = "{:g}".format
-    ends = [*map(write, BOUNDS), "+Inf"]
     for kind, histogram in histograms.items():
+        ends = [*map(write, histogram.bounds), "+Inf"]
         counts = accumulate(histogram.steps)
         family.add_metric(kind, list(zip(ends, counts, strict=True)), histogram.total)
     return family

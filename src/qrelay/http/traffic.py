@@ -5,10 +5,14 @@ It is counted at the end of every request, so it costs a few additions and no mo
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
 BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 """Seconds: the upper ends of the histograms' steps. A reply may take many minutes."""
+
+OWN_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+"""The same for what the gateway itself takes."""
 
 _MOST_MODELS = 100
 OTHER_MODEL = "other"
@@ -25,14 +29,15 @@ class Kind(NamedTuple):
 class Histogram:
     """How many fell into each step, and their sum."""
 
-    __slots__ = ("steps", "total")
+    __slots__ = ("bounds", "steps", "total")
 
-    def __init__(self) -> None:
-        self.steps = [0] * (len(BOUNDS) + 1)
+    def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
+        self.bounds = bounds
+        self.steps = [0] * (len(bounds) + 1)
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        self.steps[bisect_left(BOUNDS, seconds)] += 1
+        self.steps[bisect_left(self.bounds, seconds)] += 1
         self.total += seconds
 
 
@@ -46,6 +51,10 @@ class Traffic:
         """By direction (`input`, `output`) and model."""
         self.durations: defaultdict[Kind, Histogram] = defaultdict(Histogram)
         self.first_bytes: defaultdict[Kind, Histogram] = defaultdict(Histogram)
+        self.own: defaultdict[Kind, Histogram] = defaultdict(lambda: Histogram(OWN_BOUNDS))
+        """To the first byte of streams, without the waits for an account, a token and the service."""
+        self.stream_errors: Counter[tuple[str, str]] = Counter()
+        """Streams that ended in an error event, by dialect and the error's code."""
         self.streams = 0
         self.disconnects = 0
         self._models: set[str] = set()
@@ -59,15 +68,21 @@ class Traffic:
         stream: bool | None,
         duration: float,
         first_byte: float | None,
+        waited: float | None,
         tokens: tuple[int, int] | None,
     ) -> None:
-        """A request has ended. Times are in seconds; `tokens` are the prompt's and the reply's."""
+        """A request has ended. Times are in seconds; `tokens` are the prompt's and the reply's.
+
+        `waited` is what of the time to the first byte was not the gateway's, None if the service was not asked.
+        """
         name = self._bounded(model)
         kind = Kind(dialect, "" if stream is None else "true" if stream else "false")
         self.requests[dialect, name, status, kind.stream] += 1
         self.durations[kind].add(duration)
         if first_byte is not None:
             self.first_bytes[kind].add(first_byte)
+            if stream and waited is not None:
+                self.own[kind].add(max(0.0, first_byte - waited))
         if tokens is not None:
             self.tokens["input", name] += tokens[0]
             self.tokens["output", name] += tokens[1]
