@@ -155,6 +155,22 @@ async def test_it_does_not_matter_how_the_bytes_are_cut(connections: Connections
         assert server.connections == 1
 
 
+async def test_a_second_wave_of_conversations_finds_the_connections_of_the_first(connections: Connections) -> None:
+    async with serving(for_ever) as server:
+        for _ in range(2):
+            wave = [await ask(connections, server.url) for _ in range(150)]
+            for exchange in wave:
+                assert await whole(exchange) == b"hello"
+        assert server.connections == 150
+
+
+async def test_a_connection_that_was_idle_for_long_is_closed() -> None:
+    connections = Connections(idle_seconds=0)
+    async with serving(for_ever) as server:
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        await server.left.wait()
+
+
 async def test_closing_twice_does_not_lend_a_connection_twice(connections: Connections) -> None:
     async with serving(for_ever) as server:
         exchange = await ask(connections, server.url)

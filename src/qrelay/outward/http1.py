@@ -22,7 +22,8 @@ from qrelay.outward.proxy import connect, proxy_at, tunnel
 from qrelay.trace import Trace
 
 _IDLE_SECONDS = 30.0
-_IDLE_CONNECTIONS = 100
+_IDLE_CONNECTIONS = 1000
+"""To one address. Fewer would be closed and opened again by each wave of as many conversations at once."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -47,10 +48,13 @@ class Connections:
         tls: ssl.SSLContext | None = None,
         proxy_for: Callable[[str], str | None] = _no_proxy,
         resolve: Callable[[str, int], Awaitable[Sequence[str]]] | None = None,
+        *,
+        idle_seconds: float = _IDLE_SECONDS,
     ) -> None:
         self._tls = tls
         self._proxy_for = proxy_for
         self._resolve = resolve
+        self._idle_seconds = idle_seconds
         self._idle: dict[Origin, deque[Connection]] = {}
 
     async def request(
@@ -105,15 +109,15 @@ class Connections:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if connection.usable(_IDLE_SECONDS):
+            if connection.usable(self._idle_seconds):
                 return connection
             connection.abort()
         return None
 
     def _give_back(self, connection: Connection) -> None:
         idle = self._idle.setdefault(connection.origin, deque())
-        idle.append(connection)
-        if len(idle) > _IDLE_CONNECTIONS:
+        idle.append(connection)  # on the right, and taken from there: those on the left have been idle longest
+        while idle and (len(idle) > _IDLE_CONNECTIONS or not idle[0].usable(self._idle_seconds)):
             idle.popleft().abort()
 
     async def _open(self, origin: Origin, connect_seconds: float) -> Connection:

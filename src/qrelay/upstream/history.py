@@ -17,8 +17,7 @@ Each change has a name:
 """
 
 import re
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -132,40 +131,34 @@ def _joined(alike: list[Turn], adjustments: dict[str, None]) -> Turn:
 def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
     """Answer every tool use in the next turn, exactly once. Pairing is by position: ids may recur in a long session."""
     in_use: dict[str, int] = {}
-    waiting: dict[str, deque[str]] = {}  # the client's id -> our ids of uses the next turn must answer
+    waiting: dict[str, list[str]] = {}  # by the client's id: our ids of uses the next turn must answer, the last first
     for turn in turns:
         parts: list[Part] = []
         if turn.role == "assistant":
             for part in turn.parts:
                 if isinstance(part, ToolUse):
                     id_ = _legal_id(part.id, in_use)
-                    waiting.setdefault(part.id, deque()).append(id_)
+                    waiting.setdefault(part.id, []).insert(0, id_)
                     if id_ != part.id:
                         adjustments["tool_id_renamed"] = None
                         part = ToolUse(id_, part.name, part.input)  # noqa: PLW2901 - the same one, renamed
                 parts.append(part)
         else:
             for part in turn.parts:
-                if isinstance(part, ToolResult):
-                    parts.extend(_answer(part, waiting, adjustments))
-                else:
+                if not isinstance(part, ToolResult):
                     parts.append(part)
+                elif ids := waiting.get(part.tool_use_id):
+                    id_ = ids.pop()
+                    parts.append(part if id_ == part.tool_use_id else ToolResult(id_, part.content, part.is_error))
+                else:
+                    adjustments["tool_result_inlined"] = None
+                    parts.extend(_as_text(part))
             for ids in waiting.values():
-                for id_ in ids:
+                for id_ in reversed(ids):
                     adjustments["tool_use_cancelled"] = None
                     parts.append(ToolResult(id_, (Text(CANCELLED),), is_error=True))
             waiting.clear()
         yield Turn(turn.role, tuple(parts))
-
-
-def _answer(part: ToolResult, waiting: Mapping[str, deque[str]], adjustments: dict[str, None]) -> Iterable[Part]:
-    """A result under the id of the use that waits for it; as text if none does."""
-    ids = waiting.get(part.tool_use_id)
-    if not ids:
-        adjustments["tool_result_inlined"] = None
-        return _as_text(part)
-    id_ = ids.popleft()
-    return (part if id_ == part.tool_use_id else ToolResult(id_, part.content, part.is_error),)
 
 
 def _legal_id(id_: str, in_use: dict[str, int]) -> str:

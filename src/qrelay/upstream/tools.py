@@ -64,7 +64,7 @@ def toolbox(specs: Iterable[ToolSpec], used_names: Iterable[str]) -> Toolbox:
         if theirs != name:
             adjustments.append("tool_renamed")
         description = spec.description
-        if not description.strip():
+        if not description or description.isspace():
             description = name.strip()[:DESCRIPTION_LIMIT] or theirs
             adjustments.append("tool_description_added")
         elif len(description) > DESCRIPTION_LIMIT:

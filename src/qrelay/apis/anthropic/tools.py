@@ -5,6 +5,7 @@ from qrelay.apis.body import invalid
 from qrelay.apis.ignored import Ignored
 from qrelay.conversation import ToolChoice, ToolSpec
 
+_EXTRAS = ("strict", "allowed_callers", "input_examples")
 _USUAL = (b"null", b"false", b"[]", b'["direct"]')
 
 
@@ -28,11 +29,8 @@ def read(request: Prompt, ignored: Ignored) -> tuple[tuple[ToolSpec, ...], ToolC
         if schema[:1] != b"{":
             field = f"tools.{n}.input_schema"
             raise invalid(f"'{field}' has the wrong type: expected `object`.", field)
-        for name, value in (
-            ("strict", tool.strict),
-            ("allowed_callers", tool.allowed_callers),
-            ("input_examples", tool.input_examples),
-        ):
+        for name in _EXTRAS:
+            value = getattr(tool, name)
             if value is not NULL and bytes(value) not in _USUAL:
                 ignored.add(f"tools.{name}")
         specs.append(ToolSpec(tool.name, tool.description or "", tool.input_schema))
