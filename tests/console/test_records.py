@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
+from qrelay.http.console import site
 from tests.console.axe import violations
 from tests.console.conftest import Desk, opened
 from tests.console.rows import ended, write
@@ -33,8 +34,23 @@ async def test_usage_is_drawn_and_told(desk: Desk, tmp_path: Path) -> None:
     await expect(page.locator("tbody tr")).to_have_count(3)
     async with page.expect_download() as downloading:
         await page.get_by_role("link", name="Download as CSV").click()
+    await page.get_by_role("button", name="Tokens").click()
+    await expect(page.locator(".legend li").first).to_contain_text("≈")
     rows = list(csv.DictReader((await (await downloading.value).path()).read_text().splitlines()))
     assert sum(int(row["requests"]) for row in rows) == 240
+
+
+async def test_figures_are_told_as_one_would_say_them(desk: Desk) -> None:
+    await desk.open("/console/usage")
+    asked = """async (path) => {
+        const { amount, relative, span } = await import(path);
+        const day = 86_400_000;
+        return [amount(28.434999999999995), amount(0.004), relative(30 * day - 1000), relative(-1.5 * day),
+            relative(-1), span(3_599_000), span(3_500_000)];
+    }"""
+    told: list[str] = await desk.page.evaluate(asked, f"{site().root}/format.js")
+    told = [text.replace("\xa0", " ") for text in told]
+    assert told == ["28.44", "< 0.01", "in 30 days", "yesterday", "now", "1 hr", "58 min"]
 
 
 async def test_a_key_is_made_by_keyboard_seen_once_and_revoked(desk: Desk) -> None:
