@@ -8,10 +8,18 @@ from playwright.async_api import Browser, expect
 from tests.console.axe import violations
 from tests.console.conftest import Desk, opened
 from tests.console.rows import ended, write
+from tests.console.states import every_state
 from tests.console.test_files import PAGES
 from tests.gateway.conftest import bench
 
 pytestmark = pytest.mark.anyio
+
+MISSING = """(select) => {
+    const given = select.offsetWidth;
+    select.style.maxWidth = "none";
+    return select.offsetWidth - given;
+}"""
+"""How much wider a choice would be if it were let."""
 
 
 async def test_the_url_is_where_one_is(desk: Desk) -> None:
@@ -82,6 +90,15 @@ async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: st
             await desk.open(f"/console/{dialog}")
             await expect(page.locator("dialog[open] h2")).to_be_visible()
             assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0, dialog
+        await every_state(relay)
+        for width in (360, 768):
+            await page.set_viewport_size({"width": width, "height": 740})
+            await desk.open("/console/audit")
+            await expect(page.locator("tbody tr").first).to_be_visible()
+            assert await page.locator(".table-box").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0, width
+            for choice in await page.locator(".foot select").all():
+                assert await choice.evaluate(MISSING) <= 0
+        await page.set_viewport_size({"width": 360, "height": 740})
         await desk.open("/console/keys")
         await page.locator("main .primary").click()
         await page.locator("dialog input").press("Enter")

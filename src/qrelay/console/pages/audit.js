@@ -40,7 +40,7 @@ export default function Audit() {
 
 const columns = () => [
   { key: "at", title: t("audit.when"), show: ({ at }) => html`<span class="whole">${shortMoment(at)}</span>` },
-  { key: "action", title: t("audit.action"), show: ({ action }) => html`<span class="whole">${said("action", action)}</span>` },
+  { key: "action", title: t("audit.action"), show: ({ action }) => said("action", action) },
   { key: "target", title: t("audit.target"), room: "wide", show: ({ target, target_name: name }) => html`<${Target} id=${target} name=${name} />` },
   { key: "actor", title: t("audit.actor"), room: "wider", show: ({ actor, peer }) => html`<span class="whole">${said("actor", actor)}</span> ${peer && html`<span class="meta whole"><bdi>${peer}</bdi></span>`}` },
   { key: "status", title: t("audit.result"), show: ({ status }) => html`<${Result} status=${status} />` },

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { useAnswer } from "../answers.js";
 import { post, remove } from "../api.js";
-import { moment } from "../format.js";
+import { moment, shortMoment } from "../format.js";
 import { html } from "../html.js";
 import { hrefOf } from "../router.js";
 import { Button } from "../ui/button.js";
@@ -48,11 +48,11 @@ function Nothing({ make }) {
 
 const columns = (revoke) => [
   { key: "name", title: t("keys.name"), show: (key) => html`<a href=${hrefOf("requests", { key: key.id })}><bdi>${key.name || t("keys.unnamed")}</bdi></a>` },
-  { key: "ending", title: t("keys.key"), show: (key) => html`<code>${masked(key)}</code>` },
+  { key: "ending", title: t("keys.key"), show: (key) => html`<code class="whole">${masked(key)}</code>` },
   { key: "state", title: t("keys.state"), show: (key) => html`<${StateDot} tone=${key.state === "active" ? "ok" : "off"}>${t(`keys.state.${key.state}`)}<//>` },
   { key: "used", title: t("keys.used"), room: "wide", show: (key) => (key.last_used_at ? html`<${Time} at=${key.last_used_at} />` : t("keys.never")) },
   { key: "expires", title: t("keys.expires"), room: "wide", show: (key) => (key.expires_at ? html`<${Time} at=${key.expires_at} />` : t("keys.stays")) },
-  { key: "created", title: t("keys.created"), room: "wide", show: (key) => moment(key.created_at) },
+  { key: "created", title: t("keys.created"), room: "wide", show: (key) => html`<time class="whole" datetime=${key.created_at} title=${moment(key.created_at)}>${shortMoment(key.created_at)}</time>` },
   {
     key: "revoke",
     title: t("keys.actions"),
