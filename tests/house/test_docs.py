@@ -88,6 +88,14 @@ def test_links_lead_somewhere(page: str) -> None:
         assert "://" in target or (ROOT / target).exists(), target
 
 
+def test_the_map_of_the_code_is_true() -> None:
+    there = {str(path.relative_to(ROOT / "src/qrelay")) for path in (ROOT / "src/qrelay").rglob("*")}
+    named = re.findall(r"[\w/]+\.py", read("CONTRIBUTING.md"))
+    assert len(named) > 15
+    for name in named:
+        assert any(path == name or path.endswith(f"/{name}") for path in there), name
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert re.search(rf"^## {re.escape(__version__)}\b", read("CHANGELOG.md"), re.MULTILINE)
 

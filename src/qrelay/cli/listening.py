@@ -77,7 +77,10 @@ def _port(listener: socket.socket) -> int:
 def _cannot_listen(host: str, port: int, refused: OSError | None) -> Failed:
     match refused.errno if refused else None:
         case errno.EADDRINUSE:
-            return Failed(f"Port {port} on {host} is taken by another program.", "Choose another one: --port 8001")
+            return Failed(
+                f"Port {port} on {host} is taken by another program.",
+                "Choose another one: --port 8001, or make run PORT=8001",
+            )
         case errno.EACCES:
             return Failed(f"Port {port} on {host} may not be used by this user.", "Choose one above 1023: --port 8000")
         case errno.EADDRNOTAVAIL:
