@@ -1,5 +1,6 @@
 """What the documents say is what the code does."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -94,6 +95,17 @@ def test_the_map_of_the_code_is_true() -> None:
     assert len(named) > 15
     for name in named:
         assert any(path == name or path.endswith(f"/{name}") for path in there), name
+
+
+@pytest.mark.parametrize("room", ["accounts", "accounts/importing", "database", "http", "keys"])
+def test_the_map_of_a_room_is_true(room: str) -> None:
+    folder = ROOT / "src/qrelay" / room
+    told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    columns = set(re.findall(r"(?:^ *| {3,})([a-z][a-z_0-9]+)(?= {2,}\S)", told, re.MULTILINE))
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert modules <= set(re.findall(r"\w+", told))
+    assert columns <= modules | rooms
 
 
 def test_the_changelog_knows_this_version() -> None:

@@ -6,6 +6,7 @@
     opened      an open database: transactions, its clock, the installation's pepper
     file        a SQLite file that vanishes while it is open
     clock       seconds that don't jump
+    resealing   every record sealed anew for another master key
     watch       what other processes changed is seen within a second
     steadily    what waits in memory is written again and again, whatever happens once
 
