@@ -175,7 +175,7 @@ class Settings(BaseSettings):
     """The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts
     may take more."""
     pdf_pages: Annotated[int, Field(ge=0, le=10_000)] = 100
-    """How many pages of an attached PDF the model gets as text; 0 is none. Needs the extra `pdf`."""
+    """How many pages of an attached PDF the model gets as text; 0 is none. Needs `make extras`."""
     connect_timeout_seconds: Seconds = 5
     """How long connecting to the service may take."""
     first_event_timeout_seconds: Seconds = 120

@@ -28,8 +28,8 @@ export default {
   "What the service is told the request came from, in place of the table's.": "向上游声明的请求来源，代替端点表的规定。",
   "Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end.": "回答是否必须以上游的结束事件收尾；`auto` 表示仅在没有其他结束标志时要求。",
   "The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts may take more.": "发送给上游的最大请求（不计图片）；超过时报告上下文过长。较新的主机可能允许更大。",
-  "How many pages of an attached PDF the model gets as text; 0 is none. Needs the extra `pdf`.":
-    "附带的 PDF 最多有多少页作为文本交给模型；0 表示不读取。需要附加组件 `pdf`。",
+  "How many pages of an attached PDF the model gets as text; 0 is none. Needs `make extras`.":
+    "附带的 PDF 最多有多少页作为文本交给模型；0 表示不读取。需要先运行 `make extras`。",
   "How long connecting to the service may take.": "连接上游的时限。",
   "How long the service may take until the first event of a reply.": "等待上游首个事件的时限。",
   "How long the service may be silent within a reply.": "回答过程中上游允许的静默时间。",
