@@ -8,6 +8,7 @@ import asyncio
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -77,6 +78,22 @@ class Postgres:
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop it; `immediate` is as if it had crashed."""
         self._run("pg_ctl", "stop", "-w", "-s", "-m", mode)
+
+    @contextmanager
+    def frozen(self) -> Generator[None]:
+        """It stands still: the machine takes connections and questions for it, and nobody answers."""
+        keeper = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            os.kill(keeper, signal.SIGSTOP)  # from here on there are no new ones
+            others = connection.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()").fetchall()
+        still = [keeper, *(pid for (pid,) in others)]
+        for pid in still:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in still:
+                os.kill(pid, signal.SIGCONT)
 
     def url(self, database: str = "postgres") -> str:
         """Where a database is, as QRELAY_DATABASE_URL has it."""

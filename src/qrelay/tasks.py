@@ -2,12 +2,12 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 _AGAIN_SECONDS: Final = 1.0
 
 
-async def stopped(*tasks: "asyncio.Task[None]") -> None:
+async def stopped(*tasks: "asyncio.Task[Any]") -> None:
     """Cancel them and wait for their ends. Raises what one of them had failed with.
 
     A cancellation can get lost: one that meets a broken connection to PostgreSQL comes out as the driver's error, which

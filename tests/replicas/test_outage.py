@@ -77,3 +77,30 @@ def test_without_its_database_it_goes_on_serving(two: tuple[str, str], service: 
     until(lambda: rows(one)["mine"]["success_count"] == rows(other)["mine"]["success_count"] == 6)
     httpx.post(f"{one}/v2/accounts", json=new_account(service) | {"label": "after"})
     until(lambda: "after" in rows(other))
+
+
+def test_a_database_that_says_nothing_is_one_that_is_gone(
+    replica: Replicas, started: Started, service: Simulator, postgres: Postgres
+) -> None:
+    server = started(replica())
+    with httpx.Client(base_url=server.url(), timeout=DEADLINE) as http:
+
+        def stands() -> str:
+            return http.get("/readyz").json()["status"]
+
+        http.post("/v2/accounts", json=new_account(service))
+        assert http.post("/v1/messages", json=ASKED).status_code == 200
+        with postgres.frozen():
+            until(lambda: stands() == "degraded")
+            assert http.post("/v1/messages", json=ASKED).status_code == 200
+            for method, path in (("GET", "/v2/requests"), ("POST", "/v2/accounts")):
+                refused = http.request(method, path, json=new_account(service))
+                assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store_failed"), refused.text
+            checks = {check["name"]: check for check in http.get("/v2/health").json()["checks"]}
+            assert not checks["database"]["ok"]
+        until(lambda: stands() == "ready")
+        assert http.post("/v2/accounts", json=new_account(service) | {"label": "after"}).status_code == 200
+        until(lambda: {row["label"]: row["success_count"] for row in http.get("/v2/accounts").json()}["mine"] == 2)
+        with postgres.frozen():
+            until(lambda: stands() == "degraded")
+            assert server.end().code == 0

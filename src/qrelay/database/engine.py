@@ -125,12 +125,15 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
 
 def _postgresql(url: URL) -> AsyncEngine:
     # Nothing is prepared on the server, so that a pooler between may give each transaction another connection. A
-    # connection that the server has dropped is noticed before it is used. Errors must not show parameters: some are
-    # secrets, though sealed.
+    # connection that the server has dropped is noticed before it is used, and within 15 s if the server's machine is
+    # gone. Errors must not show parameters: some are secrets, though sealed.
     options = {
         "prepare_threshold": None,
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
         "options": "-c statement_timeout=5000",
     }
     try:

@@ -19,7 +19,7 @@ from qrelay.database.clock import SteadyClock
 from qrelay.database.file import OpenFile
 from qrelay.database.schema import database_now, secrets
 from qrelay.database.versions import migrate, version
-from qrelay.database.watch import CHANNEL, Watch
+from qrelay.database.watch import CHANNEL, SILENT_SECONDS, Watch
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.tasks import stopped
 from qrelay.vault import Vault
@@ -27,6 +27,7 @@ from qrelay.vault import Vault
 log = structlog.get_logger()
 
 _PROVE_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 5.0
 _SAME: Final = update(secrets).where(secrets.c.name == "pepper").values(value=secrets.c.value)
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
@@ -43,11 +44,12 @@ class Database:
         self.vault = vault
         self.pepper = pepper
         self.clock = clock
-        self.watch = Watch(engine)
+        self.watch = Watch(engine, self._fell_silent)
         self.shared = engine.dialect.name == "postgresql"
         """Whether other processes may use it too."""
         self.trouble: str | None = None
         """What was wrong when it could not be used the last time; None when it could since."""
+        self._silent = False
         self._proving: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[bool] | None = None
         path = engines.sqlite_path(engine)
@@ -56,6 +58,7 @@ class Database:
     @asynccontextmanager
     async def writing(self, *, tell: bool = False) -> AsyncGenerator[AsyncConnection]:
         """A transaction. `tell`: other replicas should look soon. Raises RelayError(store_failed)."""
+        self._refuse_if_silent()
         if self._file is not None and (wrong := self._file.wrong()) is not None:
             self._in_trouble(wrong.message)
             raise wrong
@@ -74,6 +77,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A connection that only reads. Raises RelayError(store_failed)."""
+        self._refuse_if_silent()
         with self._noticed():
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(**engines.READING)
@@ -90,18 +94,22 @@ class Database:
                 self._in_trouble("The account store can't be used: the database takes no writes (read-only).")
 
     async def takes_writes(self) -> bool:
-        """Whether something can be written now; where it can, there is no trouble any more."""
-        if self._trying is None:
-            self._trying = asyncio.create_task(self._try())
-            self._trying.add_done_callback(self._tried)
-        return await asyncio.shield(self._trying)
+        """Whether something can be written now; where it can, there is no trouble any more. It never takes long."""
+        trying = self._trying
+        if trying is None:
+            trying = self._trying = asyncio.create_task(self._try())
+            trying.add_done_callback(self._tried)
+        done, _ = await asyncio.wait({trying}, timeout=_PATIENCE_SECONDS)
+        return bool(done) and trying.result()
 
     async def close(self) -> None:
         await self.watch.close()
         if self._proving is not None:
             await stopped(self._proving)
         if self._trying is not None:
-            await self._trying
+            await asyncio.wait({self._trying}, timeout=_PATIENCE_SECONDS)
+        if self._trying is not None:
+            await stopped(self._trying)
         await self.engine.dispose()
 
     @contextmanager
@@ -114,6 +122,7 @@ class Database:
             if isinstance(error.__cause__, (SQLAlchemyError, sqlite3.Error)):
                 self._in_trouble(error.message)
             raise
+        self._silent = False
 
     def _in_trouble(self, message: str) -> None:
         if self.trouble is None:
@@ -121,6 +130,15 @@ class Database:
         self.trouble = message
         if self._proving is None:
             self._proving = asyncio.create_task(self._prove())
+
+    def _fell_silent(self) -> None:
+        """It takes what is asked and says nothing. Whoever asks now would wait with those who did: they are told."""
+        self._silent = True
+        self._in_trouble(f"The account store can't be used: the database has given no answer for {SILENT_SECONDS:g} s.")
+
+    def _refuse_if_silent(self) -> None:
+        if self._silent:
+            raise self._still_in_trouble()
 
     def _still_in_trouble(self) -> RelayError:
         return RelayError(ErrorCode.store_failed, self.trouble or "The account store can't be used.")
@@ -155,6 +173,7 @@ class Database:
         if self.trouble is not None:
             log.info("the database can be used again")
         self.trouble = None
+        self._silent = False
         return True
 
     def _tried(self, _: "asyncio.Task[bool]") -> None:
