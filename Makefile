@@ -20,7 +20,7 @@ help: ## List these targets.
 
 setup: .venv/.run ## Install qrelay into .venv, once; .venv/bin/qrelay is the result.
 
-extras: .venv/.extras ## Add what qrelay needs to keep its state in PostgreSQL and to read PDFs.
+extras: .venv/.extras ## Add what qrelay needs to keep its state in PostgreSQL, read PDFs and shrink images.
 
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
@@ -83,7 +83,7 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	@touch $@
 
 .venv/.extras: requirements/extras.txt .venv/.run
-	@echo "Installing what PostgreSQL and PDFs need ..."
+	@echo "Installing what PostgreSQL, PDFs and images need ..."
 	@$(INSTALL) -r requirements/extras.txt
 	@touch $@
 

@@ -26,7 +26,8 @@ class Image(Struct, frozen=True, gc=False):
     """`data` is base64; `media_type` is what the client declared and may be wrong or empty (the bytes decide).
 
     `place` is the request's field that holds it, for who must be told that it can't be sent. One with a `url` is
-    elsewhere: it has no `data` until it was fetched, or else `unusable` says why it wasn't (`remote_images`).
+    elsewhere: it has no `data` until it was fetched, or else `unusable` says why it wasn't. `shrunk`: `data` is of a
+    smaller one than was attached (`attachments`).
     """
 
     data: str
@@ -34,12 +35,13 @@ class Image(Struct, frozen=True, gc=False):
     place: str = ""
     url: str = ""
     unusable: str = ""
+    shrunk: bool = False
 
 
 class Document(Struct, frozen=True, gc=False):
     """A file as base64 `data`; plain text travels as `Text` instead.
 
-    `text` is what was read in it, else `unreadable` says why there is none, if that was tried (`documents`).
+    `text` is what was read in it, else `unreadable` says why there is none, if that was tried (`attachments`).
     """
 
     name: str

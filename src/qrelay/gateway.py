@@ -20,14 +20,13 @@ from msgspec import Struct, field
 
 from qrelay.accounts.consequences import MOST_CALLS, consequence
 from qrelay.accounts.pool import ANYTHING, Lease, Pool, Wanted
+from qrelay.attachments import Attachments
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
-from qrelay.documents import Documents
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
-from qrelay.remote_images import RemoteImages
 from qrelay.reply import Flow, Reply, Served
 from qrelay.retry_budget import RetryBudget
 from qrelay.tokens import count_conversation, count_text
@@ -81,16 +80,14 @@ class Gateway:
         *,
         reach: Reach,
         quotas: Quotas,
-        documents: Documents,
-        remote_images: RemoteImages,
+        attachments: Attachments,
         manners: Manners,
     ) -> None:
         self._pool = pool
         self._client = client
         self._catalog = catalog
         self._reach = reach
-        self._documents = documents
-        self._remote_images = remote_images
+        self._attachments = attachments
         self._manners = manners
         self._signatures = Signatures()
         self._quotas = quotas
@@ -108,7 +105,7 @@ class Gateway:
         all of it.
         """
         self._budget.earn()
-        conversation = await self._remote_images.fetch(await self._documents.read(conversation))
+        conversation = await self._attachments.ready(conversation)
         loop = asyncio.get_running_loop()
         wanted = Wanted(conversation.model, partial(self._catalog.id_at, conversation.model))
         asking = _Asking(conversation, wanted, trace)

@@ -20,16 +20,16 @@ from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore, open_store
+from qrelay.attachments import Attachments
+from qrelay.attachments.remote_images import RemoteImages
 from qrelay.conversation import Conversation, Text, Turn
 from qrelay.credential import Credential
 from qrelay.database import open_database
-from qrelay.documents import Documents
 from qrelay.errors import RelayError
 from qrelay.gateway import Gateway, Manners
 from qrelay.outward.http1 import Connections
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
-from qrelay.remote_images import RemoteImages
 from qrelay.simulator.errors import CATALOGUE, ServiceError
 from qrelay.simulator.fault_scripts import closed_port, frames, status, tail
 from qrelay.simulator.faults import End, Exchange, FaultServer, Fin, Head, Reset, Script, Send, Stall
@@ -173,8 +173,7 @@ async def rig(
                 catalog,
                 reach=reach,
                 quotas=quotas,
-                documents=Documents(pages=0),
-                remote_images=RemoteImages("reject", (), connections),
+                attachments=Attachments(RemoteImages("reject", (), connections), pdf_pages=0),
                 manners=Manners(),
             )
             yield Rig(gateway, pool, store, faults, ids)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.documents.pdfs import in_base64, locked, pdf
+from tests.attachments.pdfs import in_base64, locked, pdf
 from tests.gateway.conftest import Bench
 
 pytestmark = pytest.mark.anyio

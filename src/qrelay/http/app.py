@@ -29,7 +29,8 @@ from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
-from qrelay.documents import Documents
+from qrelay.attachments import Attachments
+from qrelay.attachments.remote_images import RemoteImages
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway, Manners
 from qrelay.http import (
@@ -75,7 +76,6 @@ from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
-from qrelay.remote_images import RemoteImages
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
 from qrelay.upstream.catalog import Catalog
@@ -220,17 +220,17 @@ class App:
             manners = Manners(settings.require_tail, Limits(body_bytes=settings.max_request_bytes))
             quotas = Quotas(client, reach, refresher, store, every_seconds=settings.quota_check_seconds)
             stack.push_async_callback(quotas.close)
-            documents = Documents(pages=settings.pdf_pages)
             image_calls = from_settings.image_connections(settings)
             stack.callback(image_calls.close)
+            remote_images = RemoteImages(settings.remote_images, settings.remote_image_hosts, image_calls)
+            attachments = Attachments(remote_images, pdf_pages=settings.pdf_pages)
             gateway = Gateway(
                 pool,
                 client,
                 catalog,
                 reach=reach,
                 quotas=quotas,
-                documents=documents,
-                remote_images=RemoteImages(settings.remote_images, settings.remote_image_hosts, image_calls),
+                attachments=attachments,
                 manners=manners,
             )
             log_ins = LogIns(
@@ -247,7 +247,7 @@ class App:
             names = request_log.Names(store, client_keys.name_of)
             self._open_routes(
                 gateway,
-                documents,
+                attachments,
                 pool,
                 log_ins,
                 [
@@ -277,7 +277,7 @@ class App:
     def _open_routes(
         self,
         gateway: Gateway,
-        documents: Documents,
+        attachments: Attachments,
         pool: Pool,
         log_ins: LogIns,
         management: list[Route],
@@ -312,7 +312,7 @@ class App:
             *console.routes(self._doors, console=settings.console),
             *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
-            *count_tokens.routes(documents, self._doors, settings.max_body_bytes, new_id),
+            *count_tokens.routes(attachments, self._doors, settings.max_body_bytes, new_id),
             *responses.routes(shelf, self._doors, new_id),
             *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher, pool),

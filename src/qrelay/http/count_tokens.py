@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qrelay.apis.anthropic import read_count
-from qrelay.documents import Documents
+from qrelay.attachments import Attachments
 from qrelay.errors import RelayError
 from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.doors import Doors
@@ -16,7 +16,7 @@ from qrelay.http.models import error_response
 from qrelay.tokens import count_conversation
 
 
-def routes(documents: Documents, doors: Doors, max_body: int, new_id: Callable[[], str]) -> list[Route]:
+def routes(attachments: Attachments, doors: Doors, max_body: int, new_id: Callable[[], str]) -> list[Route]:
     async def count(request: Request) -> Response:
         request_id = f"req_{new_id()}"
         try:
@@ -26,7 +26,7 @@ def routes(documents: Documents, doors: Doors, max_body: int, new_id: Callable[[
             return error_response(error, "anthropic", request_id)
         except ClientLeft:
             return Response(status_code=499)
-        conversation = await documents.read(conversation)
+        conversation = await attachments.read(conversation)
         tokens = await asyncio.to_thread(count_conversation, conversation)
         return JSONResponse({"input_tokens": tokens}, headers={"request-id": request_id})
 

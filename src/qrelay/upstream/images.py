@@ -48,6 +48,18 @@ def to_block(image: Image) -> ImageBlock:
     return ImageBlock(kind, BytesSource(data))
 
 
+def is_too_large(image: Image) -> bool:
+    """Whether it has more bytes or pixels than the service takes."""
+    if len(image.data) > (MAX_IMAGE_BYTES + 2) // 3 * 4:
+        return True
+    try:
+        head = binascii.a2b_base64(image.data[:_HEAD])
+    except ValueError:  # `to_block` says what is wrong with it
+        return False
+    kind = _format(head)
+    return kind is not None and max(_dimensions(kind, head)) > MAX_IMAGE_SIDE
+
+
 def choose(images: Sequence[Image]) -> list[ImageBlock | ImageUnusableError | None]:
     """What becomes of each image of a request: its block, why it can't be sent, or None: newer ones fill the limit."""
     chosen: list[ImageBlock | ImageUnusableError | None] = []

@@ -15,6 +15,7 @@ Besides the names of `history`, `tools` and `tool_schema`, adjustments are:
     image_dropped_over_count  the oldest images, when there are more than the service takes (rule 17)
     image_dropped_unusable    an image of an earlier turn, or of a tool, that the service would refuse
     image_captioned           a turn of images alone got a text (rule 10)
+    image_shrunk              it had more bytes or pixels than the service takes
     document_as_text          the service takes text and images
     document_dropped          likewise, and there is no text of it
     surrogate_replaced        half a surrogate pair, which no UTF-8 can say, became U+FFFD
@@ -305,6 +306,8 @@ class _Builder:
         match next(self._chosen):
             case schema.ImageBlock() as block:
                 images.append(block)
+                if image.shrunk:
+                    self._adjustments["image_shrunk"] = None
                 self._image_letters += len(block.source.bytes)
             case None:
                 self._adjustments["image_dropped_over_count"] = None

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from qrelay.attachments import Attachments
+from qrelay.attachments.remote_images import RemoteImages
 from qrelay.conversation import Conversation, Document, Text, ToolResult, Turn
-from qrelay.documents import Documents
-from tests.documents.pdfs import in_base64, locked, pdf
+from qrelay.outward.http1 import Connections
+from tests.attachments.pdfs import in_base64, locked, pdf
 
 if TYPE_CHECKING:
     from qrelay.conversation import Part
 
-_READER = str(files("qrelay.documents") / "pdf.py")
+_CONFINED = str(files("qrelay.attachments") / "confined.py")
 
 pytestmark = pytest.mark.anyio
+
+
+def attachments(*, pages: int) -> Attachments:
+    return Attachments(RemoteImages("reject", (), Connections()), pdf_pages=pages)
 
 
 def asked(*parts: "Part") -> Conversation:
@@ -30,7 +36,7 @@ def asked(*parts: "Part") -> Conversation:
 
 async def read(data: bytes | str, media_type: str = "application/pdf", *, pages: int = 100) -> Document:
     text = data if isinstance(data, str) else in_base64(data)
-    conversation = await Documents(pages=pages).read(asked(Document("a.pdf", text, media_type)))
+    conversation = await attachments(pages=pages).ready(asked(Document("a.pdf", text, media_type)))
     (document, question) = conversation.turns[0].parts
     assert question == Text("What is it?")
     assert isinstance(document, Document)
@@ -55,7 +61,7 @@ async def test_no_more_pages_than_it_may_have() -> None:
 
 async def test_inside_a_tools_result() -> None:
     document = Document("a.pdf", in_base64(pdf("Lisbon")), "application/pdf")
-    conversation = await Documents(pages=9).read(asked(ToolResult("t1", (Text("Read:"), document))))
+    conversation = await attachments(pages=9).ready(asked(ToolResult("t1", (Text("Read:"), document))))
     result = conversation.turns[0].parts[0]
     assert isinstance(result, ToolResult)
     assert result.content[0] == Text("Read:")
@@ -85,27 +91,27 @@ async def test_one_that_is_locked_for_changes_only() -> None:
 
 
 async def test_a_bomb_ends_the_process_and_not_the_gateway() -> None:
-    """A quarter of a gigabyte of blanks in a quarter of a megabyte."""
+    """A hundred megabytes of blanks in a hundred kilobytes."""
     packer = zlib.compressobj(9)
     blank = bytes(1 << 24)
-    bomb = b"".join(packer.compress(blank) for _ in range(16)) + packer.flush()
+    bomb = b"".join(packer.compress(blank) for _ in range(6)) + packer.flush()
     document = await read(pdf("x", compressed=bomb))
     assert document.text == ""
     assert document.unreadable
 
 
 def test_the_process_has_little_memory() -> None:
-    words = f"import runpy; runpy.run_path({_READER!r})['confine'](); bytes(1 << 30)"
+    words = f"import runpy; runpy.run_path({_CONFINED!r})['confine'](); bytes(1 << 30)"
     done = subprocess.run([sys.executable, "-I", "-c", words], capture_output=True, text=True, check=False)
     assert done.stderr.endswith("MemoryError\n")
 
 
 async def test_read_once_for_all_turns_and_callers() -> None:
-    documents = Documents(pages=9)
+    reader = attachments(pages=9)
     asking = asked(Document("a.pdf", in_base64(pdf("Lisbon")), "application/pdf"))
-    first, *others = [_text(read) for read in await asyncio.gather(*(documents.read(asking) for _ in range(8)))]
+    first, *others = [_text(read) for read in await asyncio.gather(*(reader.ready(asking) for _ in range(8)))]
     assert all(text is first for text in others)  # the very same: it was read once
-    assert _text(await Documents(pages=9).read(asking)) is not first
+    assert _text(await attachments(pages=9).ready(asking)) is not first
 
 
 async def test_who_leaves_takes_the_process_along() -> None:
@@ -123,9 +129,9 @@ async def test_who_leaves_takes_the_process_along() -> None:
 
 async def test_without_pages_or_pdfs_nothing_is_touched() -> None:
     conversation = asked(Document("a.docx", "UEsDBA==", "application/msword"))
-    assert await Documents(pages=9).read(conversation) is conversation
+    assert await attachments(pages=9).ready(conversation) is conversation
     conversation = asked(Document("a.pdf", in_base64(pdf("Lisbon")), "application/pdf"))
-    assert await Documents(pages=0).read(conversation) is conversation
+    assert await attachments(pages=0).ready(conversation) is conversation
 
 
 def _text(conversation: Conversation) -> str:
@@ -140,6 +146,6 @@ def _child() -> bool:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended since
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            if parent == str(os.getpid()) and b"documents/pdf.py" in (process / "cmdline").read_bytes():
+            if parent == str(os.getpid()) and b"attachments/confined.py" in (process / "cmdline").read_bytes():
                 return True
     return False
