@@ -217,7 +217,8 @@ class Gateway:
     async def _attempt(self, asking: _Asking, lease: Lease, endpoint: Endpoint) -> Reply:
         conversation, trace = asking.conversation, asking.trace
         credential = lease.credential
-        model = await self._catalog.model(conversation.model, credential, endpoint)
+        in_full = conversation.effort is not None
+        model = await self._catalog.model(conversation.model, credential, endpoint, in_full=in_full)
         if lease.asks_for(model.id) is not None:
             raise _RestsNow
         payload = self._payload(conversation, credential, endpoint, model)
@@ -266,7 +267,7 @@ class Gateway:
         else:
             conversation_id = _random_uuid()
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
-        addressing = Addressing(conversation_id, model.id, endpoint.origin, arn)
+        addressing = Addressing(conversation_id, model.id, endpoint.origin, arn, model.effort)
         return to_payload(conversation, addressing, self._signatures.known, self._manners.limits)
 
 

@@ -265,3 +265,14 @@ async def test_what_is_too_large_for_the_service_is_told_before_it_is_asked(tmp_
         assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
         assert answer.json()["error"]["message"].startswith("prompt is too long: ")
         assert not relay.sim.chats
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("claude-opus-5", {"output_config": {"effort": "low"}}), ("claude-sonnet-4.5", None)]
+)
+async def test_an_effort_goes_to_a_model_that_takes_it(tmp_path: Path, model: str, told: object) -> None:
+    async with bench(tmp_path) as relay:
+        answer = await relay.messages(model=model, output_config={"effort": "low"})
+        assert answer.status_code == 200, answer.text
+        assert relay.sim.chats[-1].body.get("additionalModelRequestFields") == told
+        assert answer.headers.get("x-qrelay-ignored") == (None if told else "effort")

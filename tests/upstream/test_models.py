@@ -1,13 +1,15 @@
 """Model names: every spelling of the same model, families, and a list that may hold anything (PROTOCOL.md §5)."""
 
 import tracemalloc
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.upstream.models import DEFAULT_WINDOW, STATIC, Model, find, is_family, newest, read_page, resolve
+from qrelay.upstream.models import DEFAULT_WINDOW, STATIC, Effort, Model, find, is_family, newest, read_page, resolve
 
 OWN = [
     Model(id_)
@@ -127,6 +129,28 @@ def test_a_page() -> None:
     assert models == [Model("m-1", "M 1", "d", 1_000_000, 64_000, ("TEXT", "IMAGE"), 1.3)]
     assert models[0].window == 1_000_000
     assert token == "t"
+
+
+def effort_in(member: str, effort: object) -> dict[str, Any]:
+    return {"type": "object", "properties": {member: {"type": "object", "properties": {"effort": effort}}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "effort"),
+    [
+        (effort_in("output_config", {"enum": ["low", "max"]}), Effort("output_config", ("low", "max"))),
+        (effort_in("reasoning", {"type": "string", "enum": ["low", None]}), Effort("reasoning", ("low",))),
+        (effort_in("reasoning", {"type": "string"}), None),
+        (effort_in("other", {"enum": ["low"]}), None),
+        ({"properties": [1]}, None),
+        ("x", None),
+        (None, None),
+    ],
+)
+def test_the_efforts_a_model_takes(fields: object, effort: Effort | None) -> None:
+    row = {"modelId": "m", "additionalModelRequestFieldsSchema": fields}
+    [model], _ = read_page(msgspec.json.encode({"models": [row]}))
+    assert model.effort == effort
 
 
 def test_rows_with_little_or_nothing_in_them() -> None:

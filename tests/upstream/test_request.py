@@ -23,6 +23,7 @@ from qrelay.conversation import (
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import ToolUseStart
 from qrelay.simulator.validation import check
+from qrelay.upstream.models import Effort
 from qrelay.upstream.request import Addressing, Limits, Payload, to_payload
 from qrelay.upstream.signatures import Signatures
 
@@ -700,8 +701,18 @@ def test_any_tool_where_there_is_none_is_reported() -> None:
     assert payload(user("q"), tool_choice=ToolChoice("any")).ignored == ("tool_choice",)
 
 
-def test_effort_is_reported() -> None:
+def test_effort_is_reported_where_the_model_does_not_take_it() -> None:
     assert payload(user("q"), effort="high").ignored == ("effort",)
+
+
+def test_effort_goes_to_a_model_that_takes_it() -> None:
+    for_model = ADDRESSING._replace(effort=Effort("output_config", ("low", "high")))
+    told = to_payload(Conversation(model="m", turns=(user("q"),), effort="high"), for_model)
+    assert told.ignored == ()
+    assert json.loads(told.body)["additionalModelRequestFields"] == {"output_config": {"effort": "high"}}
+    told = to_payload(Conversation(model="m", turns=(user("q"),), effort="extreme"), for_model)
+    assert told.ignored == ("effort",)
+    assert "additionalModelRequestFields" not in json.loads(told.body)
 
 
 # --- adjustments ------------------------------------------------------------------------------------------------------

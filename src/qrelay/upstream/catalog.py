@@ -32,13 +32,15 @@ class Catalog:
         self._resolve = lru_cache(maxsize=1024)(self._resolved)
         self._asking: dict[str, asyncio.Task[Sequence[Model]]] = {}
 
-    async def model(self, name: str, credential: Credential, endpoint: Endpoint) -> Model:
-        """The model that serves a client's name. The service is asked only if the name alone doesn't say."""
+    async def model(self, name: str, credential: Credential, endpoint: Endpoint, *, in_full: bool = False) -> Model:
+        """The model that serves a client's name. The service is asked only if the name alone doesn't say, or if what
+        the account's own list says of the model is needed `in_full`.
+        """
         name = self._aliases.get(name, name)
         known = self._known.get(credential.account_id)
         models = known.models if known is not None else STATIC
         found = find(name, models)
-        if found is None or (known is None and is_family(name)):
+        if found is None or (known is None and (in_full or is_family(name))):
             models = await self.models(credential, endpoint)
             id_ = resolve(name, models)
             found = find(id_, models) or Model(id_)

@@ -16,7 +16,7 @@ A client's name is looked for in the account's own list in this order (DESIGN: u
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 from msgspec import Struct, structs
@@ -38,6 +38,13 @@ OLDER_NAMES = ("claude-3.5-sonnet", "claude-sonnet-4", "claude-sonnet-4.5")
 where it has no such model, by another one, which the list of models and `x-qrelay-model` say."""
 
 
+class Effort(Struct, frozen=True):
+    """How a model is told how hard to think: the member of `additionalModelRequestFields`, and the words it takes."""
+
+    member: str
+    words: tuple[str, ...]
+
+
 class Model(Struct, frozen=True):
     """One row of an account's list. Limits are in tokens, 0 where the service says nothing."""
 
@@ -48,6 +55,7 @@ class Model(Struct, frozen=True):
     max_output_tokens: int = 0
     input_types: tuple[str, ...] = ()
     rate_multiplier: float | None = None
+    effort: Effort | None = None
 
     @property
     def window(self) -> int:
@@ -175,4 +183,23 @@ def _model(id_: str, row: schema.ModelRow) -> Model:
         limits.maxOutputTokens or 0,
         tuple(row.supportedInputTypes or ()),
         row.rateMultiplier,
+        _effort(row.additionalModelRequestFieldsSchema),
     )
+
+
+def _effort(fields: object) -> Effort | None:
+    """What a JSON Schema of a model's own fields says of it; None if it says nothing that is understood (§2.1)."""
+    for member in ("output_config", "reasoning"):
+        words = _at(fields, "properties", member, "properties", "effort", "enum")
+        if isinstance(words, list):
+            return Effort(member, tuple(word for word in cast("list[object]", words) if isinstance(word, str)))
+    return None
+
+
+def _at(value: object, *names: str) -> object:
+    """What is there in JSON of any shape, None if nothing is."""
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        value = cast("dict[str, object]", value).get(name)
+    return value

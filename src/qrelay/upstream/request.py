@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, assert_never, cast
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from qrelay.conversation import (
     Conversation,
@@ -44,6 +44,7 @@ from qrelay.conversation import (
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import history, schema
 from qrelay.upstream.images import MAX_IMAGES, ImageUnusableError, choose
+from qrelay.upstream.models import Effort
 from qrelay.upstream.tools import Toolbox, toolbox
 
 CHARACTERS_PER_TOKEN = 3.5  # the official language server's own ratio (§3.4)
@@ -69,12 +70,13 @@ class Payload(NamedTuple):
 
 
 class Addressing(NamedTuple):
-    """What the account and its endpoint decide about a request. `conversation_id`: 1 to 128 characters."""
+    """What the account, its endpoint and the model decide about a request. `conversation_id`: 1 to 128 characters."""
 
     conversation_id: str
     model: str
     origin: str
     profile_arn: str | None
+    effort: Effort | None = None
 
 
 class Limits(NamedTuple):
@@ -158,11 +160,10 @@ class _Builder:
             if message.userInputMessageContext is UNSET:
                 message.userInputMessageContext = schema.UserInputMessageContext()
             message.userInputMessageContext.tools = box.tools
-        if asked.effort is not None:
-            self._ignored.append("effort")
         request = schema.GenerateAssistantResponseRequest(
             schema.ConversationState(self._addressing.conversation_id, entries, schema.UserTurn(message)),
             self._addressing.profile_arn or UNSET,
+            self._model_fields(),
         )
         try:
             body = _ENCODER.encode(request)
@@ -175,6 +176,16 @@ class _Builder:
         if len(entries) > limits.history_entries:
             raise _too_long("The conversation", f"{len(entries)} turns", limits.history_entries, len(entries), size)
         return Payload(body, box.original, tuple(self._adjustments), tuple(self._ignored))
+
+    def _model_fields(self) -> dict[str, dict[str, str]] | UnsetType:
+        """The caller's effort, for a model that says which it takes: another word would be refused (§2.1)."""
+        asked, taken = self._conversation.effort, self._addressing.effort
+        if asked is None:
+            return UNSET
+        if taken is None or asked not in taken.words:
+            self._ignored.append("effort")
+            return UNSET
+        return {taken.member: {"effort": asked}}
 
     def _offered(self, used: Mapping[str, None]) -> tuple[ToolSpec, ...]:
         """The tools to show: with a named tool choice, that one and those the history has used."""

@@ -4,7 +4,7 @@ Sources: PROTOCOL.md §2 (request) and §3.2 (events). Requests leave through th
 Unknown members are skipped and `null` is legal everywhere (§3.2), so every event member has a default.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
@@ -99,7 +99,7 @@ class ConversationState(Struct, gc=False):
 class GenerateAssistantResponseRequest(Struct, omit_defaults=True, gc=False):
     conversationState: ConversationState
     profileArn: str | UnsetType = UNSET
-    additionalModelRequestFields: Raw | UnsetType = UNSET
+    additionalModelRequestFields: dict[str, dict[str, str]] | UnsetType = UNSET
 
 
 # --- events (PROTOCOL.md §3.2) ----------------------------------------------------------------------------------------
@@ -202,6 +202,7 @@ class ModelRow(Struct, gc=False):
     rateMultiplier: float | None = None
     tokenLimits: TokenLimits | None = None
     supportedInputTypes: list[str] | None = None
+    additionalModelRequestFieldsSchema: Any = None
 
 
 class ListAvailableModelsResponse(Struct, gc=False):
