@@ -5,6 +5,7 @@
     schema      the tables; `migrations/` says how they came to be
     opened      an open database: transactions, its clock, the installation's pepper
     file        a SQLite file that vanishes while it is open
+    lines       connections to a server that may fall silent
     clock       seconds that don't jump
     resealing   every record sealed anew for another master key
     watch       what other processes changed is seen within a second

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from qrelay.database import engine as engines
 from qrelay.database.clock import SteadyClock
 from qrelay.database.file import OpenFile
+from qrelay.database.lines import Lines
 from qrelay.database.schema import database_now, secrets
 from qrelay.database.versions import migrate, version
 from qrelay.database.watch import CHANNEL, SILENT_SECONDS, Watch
@@ -50,6 +51,7 @@ class Database:
         self.trouble: str | None = None
         """What was wrong when it could not be used the last time; None when it could since."""
         self._silent = False
+        self._lines = Lines(engine)
         self._proving: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[bool] | None = None
         path = engines.sqlite_path(engine)
@@ -100,6 +102,8 @@ class Database:
             trying = self._trying = asyncio.create_task(self._try())
             trying.add_done_callback(self._tried)
         done, _ = await asyncio.wait({trying}, timeout=_PATIENCE_SECONDS)
+        if not done:
+            self._lines.hang_up()
         return bool(done) and trying.result()
 
     async def close(self) -> None:
@@ -127,14 +131,16 @@ class Database:
     def _in_trouble(self, message: str) -> None:
         if self.trouble is None:
             log.warning("the database can't be used; what is in memory goes on serving", reason=message)
-        self.trouble = message
+        if not self._silent:  # else what is told stays: that its lines are cut is our doing
+            self.trouble = message
         if self._proving is None:
             self._proving = asyncio.create_task(self._prove())
 
     def _fell_silent(self) -> None:
-        """It takes what is asked and says nothing. Whoever asks now would wait with those who did: they are told."""
-        self._silent = True
+        """It takes what is asked and says nothing: who waits waits no longer, and who asks now is told at once."""
         self._in_trouble(f"The account store can't be used: the database has given no answer for {SILENT_SECONDS:g} s.")
+        self._silent = True
+        self._lines.hang_up()
 
     def _refuse_if_silent(self) -> None:
         if self._silent:

@@ -36,7 +36,7 @@ Look = Callable[[], Awaitable[None]]
 class Watch:
     """Calls each look about once a second. A look reads what it watches and raises RelayError when it can't.
 
-    `fell_silent` is called when one takes longer than SILENT_SECONDS; it goes on all the same.
+    `fell_silent` is called when one takes longer than SILENT_SECONDS.
     """
 
     def __init__(self, engine: AsyncEngine, fell_silent: Callable[[], None]) -> None:
