@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import os
+import re
 import sqlite3
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -14,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from qrelay.cli.tables import fitting
 from qrelay.simulator.server import Simulator
 from tests.cli.process import Command, Done
 
@@ -72,6 +76,44 @@ def test_requests_and_what_they_used(on_service: Command) -> None:
     assert [group["requests"] for group in rows(on_service("usage", "--days", "3", "--json"))["groups"]] == [1, 2]
     lines = list(csv.DictReader(io.StringIO(on_service("usage", "--by", "dialect", "--days", "2", "--csv").out)))
     assert sum(int(line["requests"]) for line in lines) == 3
+
+
+def test_no_cell_is_cut_on_a_narrow_terminal(on_service: Command) -> None:
+    (account,) = rows(on_service("accounts", "list", "--json"))
+    shown, told = on_a_terminal(on_service, "accounts", "list", columns=80)
+    assert shown[0].split() == ["ID", "LABEL", "STATE", "ERRORS", "CREDITS"]
+    assert shown[1].split() == [account["id"], "environment", "ready", "0", "-"]
+    assert told == "Left out for want of room: KIND, REGION, ACTIVE, SERVED, RESETS, LAST REFRESH. --json has all.\n"
+    wide, told = on_a_terminal(on_service, "accounts", "list", columns=200)
+    assert (wide[0].split()[-2:], told) == (["LAST", "REFRESH"], "")
+
+
+def test_what_can_be_spared_goes_in_its_order() -> None:
+    columns, widths = ("A", "B", "C"), (10, 10, 10)
+    assert fitting(columns, widths, 34, ("B", "A")) == [0, 1, 2]
+    assert fitting(columns, widths, 33, ("B", "A")) == [0, 2]
+    assert fitting(columns, widths, 5, ("B", "A")) == [2]
+
+
+def on_a_terminal(qrelay: Command, *words: str, columns: int) -> tuple[list[str], str]:
+    """The lines that are shown there, without how they look, and what is on standard error."""
+    leader, follower = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "qrelay", *words],
+            cwd=qrelay.folder,
+            env=qrelay.environ | {"COLUMNS": str(columns), "LINES": "40", "TERM": "xterm"},
+            stdin=subprocess.DEVNULL,
+            stdout=follower,
+            stderr=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        shown = os.read(leader, 65536).decode()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    return re.sub(r"\x1b\[[\d;]*m|\r", "", shown).splitlines(), done.stderr
 
 
 def test_a_working_account_is_tried_out(on_service: Command) -> None:

@@ -272,6 +272,7 @@ def _show(rows: Sequence[Row]) -> None:
             for row in rows
         ],
         _NONE,
+        spare=("REGION", "ACTIVE", "KIND", "LAST REFRESH", "RESETS", "SERVED", "ERRORS"),
     )
 
 

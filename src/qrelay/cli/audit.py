@@ -29,7 +29,7 @@ def show_audit(chosen: Settings, *, limit: int, as_json: bool) -> None:
         columns = ("AT", "WHO", "FROM", "WHAT", "OF", "STATUS", "DETAIL")
         names = ("at", "actor", "peer", "action", "target", "status")
         rows = [[*(entry[name] for name in names), _told(entry["detail"])] for entry in entries]
-        show_rows(columns, rows, "Nothing was changed yet.")
+        show_rows(columns, rows, "Nothing was changed yet.", spare=("FROM", "STATUS", "DETAIL"))
 
     work(chosen, task)
 

@@ -179,7 +179,7 @@ def _show(found: Sequence[Found], results: Sequence[dict[str, Any]], words: dict
         )
         for one, result in zip(found, results, strict=True)
     ]
-    show_rows(("SOURCE", "LABEL", "KIND", "REGION", "RESULT", "FROM"), rows)
+    show_rows(("SOURCE", "LABEL", "KIND", "REGION", "RESULT", "FROM"), rows, spare=("REGION", "KIND", "FROM"))
 
 
 def _told(result: dict[str, Any]) -> list[str]:

@@ -31,7 +31,12 @@ def list_keys(chosen: Settings, *, as_json: bool) -> None:
             return
         names = ("id", "name", "ending", "state", "created_at", "expires_at", "last_used_at")
         columns = ("ID", "NAME", "ENDS IN", "STATE", "MADE", "EXPIRES", "LAST USED")
-        show_rows(columns, [[row[name] for name in names] for row in answered["keys"]], _NONE)
+        show_rows(
+            columns,
+            [[row[name] for name in names] for row in answered["keys"]],
+            _NONE,
+            spare=("MADE", "ID", "LAST USED"),
+        )
 
     work(chosen, task)
 

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 
 
 class Management:
-    """Asks the management API. `for_owner` is false where only an address leads to the server."""
+    """Asks the management API. `as_owner` is false where only an address leads to the server."""
 
     def __init__(self, send: _Send, *, as_owner: bool = True) -> None:
         self._send = send

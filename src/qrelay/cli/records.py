@@ -29,6 +29,7 @@ _COLUMNS: Final = (
     "CREDITS",
 )
 _WIDTHS: Final = (19, 6, 19, 9, 20, 12, 16, 5, 7, 7, 12, 7)
+_SPARE: Final = ("FIRST", "CALLS", "API", "CREDITS", "ACCOUNT", "STATUS", "TOKENS", "KEY")
 _EVERY_SECONDS: Final = 1.0
 _MOST: Final = 1000
 
@@ -49,7 +50,7 @@ def show_requests(chosen: Settings, *, limit: int, errors: bool, follow: bool, a
             _print_line(_COLUMNS)
             await _follow(api, rows, errors=errors)
         else:
-            show_rows(_COLUMNS, map(_cells, rows), "No request is in the log.")
+            show_rows(_COLUMNS, map(_cells, rows), "No request is in the log.", _SPARE)
 
     work(chosen, task)
 
@@ -74,7 +75,7 @@ def show_span(chosen: Settings, *, by: str, days: int, as_csv: bool, as_json: bo
             if len(rows) > 1:
                 rows.append(_sums("all", used["totals"]))
             columns = (by.upper(), "REQUESTS", "ERRORS", "INPUT", "CACHED", "OUTPUT", "CREDITS")
-            show_rows(columns, rows, "Nothing was asked in that time.")
+            show_rows(columns, rows, "Nothing was asked in that time.", ("CACHED", "ERRORS"))
 
     work(chosen, task)
 

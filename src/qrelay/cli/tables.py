@@ -6,20 +6,28 @@ Words from elsewhere (labels, what a service said) are printed without anything 
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import typer
 
+_GAP: Final = 2
+"""Blanks between columns."""
 
-def show_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
-    """A row for each; `empty` when there is none. On a terminal a table, else columns that nothing is cut from."""
+
+def show_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "", spare: Sequence[str] = ()
+) -> None:
+    """A row for each; `empty` when there is none. Nothing is cut from a cell.
+
+    On a terminal that is too narrow some columns are left out: of `spare`, from its first on, as many as need be.
+    """
     held = [[_cell(cell) for cell in row] for row in rows]
     if not held:
         typer.echo(empty)
         return
     if sys.stdout.isatty():
-        _draw(columns, held)
+        _draw(columns, held, spare)
         return
     held.insert(0, list(columns))
     widths = [max(len(row[column]) for row in held) for column in range(len(columns))]
@@ -59,16 +67,33 @@ def plain(text: str) -> str:
     return "".join(character if character.isprintable() else "�" for character in text)
 
 
-def _draw(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich import box
+def fitting(columns: Sequence[str], widths: Sequence[int], room: int, spare: Sequence[str]) -> list[int]:
+    """Which columns are shown in so much room: all but the first ones of `spare` that have to go."""
+    kept = list(range(len(columns)))
+    for name in spare:
+        if sum(widths[at] + _GAP for at in kept) - _GAP <= room:
+            break
+        kept.remove(columns.index(name))
+    return kept
+
+
+def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str]) -> None:
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    console = Console()
+    widths = [max(cell_len(row[at]) for row in [columns, *rows]) for at in range(len(columns))]
+    kept = fitting(columns, widths, console.width, spare)
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False)
+    for at in kept:
+        table.add_column(columns[at], overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+        table.add_row(*(Text(row[at]) for at in kept))
+    console.print(table)
+    if left_out := [name for at, name in enumerate(columns) if at not in kept]:
+        typer.echo(f"Left out for want of room: {', '.join(left_out)}. --json has all.", err=True)
 
 
 def _cell(value: object) -> str:

@@ -41,7 +41,8 @@ def show_usage(chosen: Settings, *, as_json: bool) -> None:
             show_json(shown)
             return
         columns = ("LABEL", "STATE", "SERVED", "ERRORS", "PLAN", "USED", "OF", "RESETS")
-        show_rows(columns, [_cells(row) for row in shown], "No account is stored. Add one: qrelay login")
+        none = "No account is stored. Add one: qrelay login"
+        show_rows(columns, [_cells(row) for row in shown], none, spare=("SERVED", "ERRORS", "PLAN"))
         for row in shown:
             if row["error"]:
                 typer.echo(f"{row['label'] or row['id'][:8]}: {row['error']['message']}", err=True)
