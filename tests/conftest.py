@@ -5,9 +5,9 @@ import signal
 import pytest
 from hypothesis import settings
 
-from tests.postgres import migrated, migrated_url, postgres, postgres_url
+from tests.postgres import either_url, migrated, migrated_url, postgres, postgres_url
 
-__all__ = ["migrated", "migrated_url", "postgres", "postgres_url"]  # fixtures
+__all__ = ["either_url", "migrated", "migrated_url", "postgres", "postgres_url"]  # fixtures
 
 settings.register_profile("unhurried", deadline=None)  # how fast a machine is, is no law
 settings.load_profile("unhurried")

@@ -193,6 +193,14 @@ def migrated_url(postgres: Postgres, migrated: str) -> Generator[str]:
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """One database of each kind: a file in the test's folder, which isn't there yet, and one of PostgreSQL's."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/qrelay.sqlite3"
+    return request.getfixturevalue("migrated_url")
+
+
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> Generator[str]:
     """An empty database of the test's own."""

@@ -1,7 +1,9 @@
 """Generated values that several tests share: replies that obey the grammar of `qrelay.events`."""
 
+import copy
 import json
 from itertools import pairwise
+from typing import Any, cast
 
 from hypothesis import strategies as st
 
@@ -152,4 +154,24 @@ def replies(draw: st.DrawFn) -> list[Event]:
     return [*reply, draw(finishes())]
 
 
-reply_events = replies
+@st.composite
+def spoiled(draw: st.DrawFn, bodies: st.SearchStrategy[dict[str, Any]], anything: st.SearchStrategy[Any]) -> Any:
+    """A JSON object with `anything` in one or two places of it."""
+    body = copy.deepcopy(draw(bodies))
+    for _ in range(draw(st.integers(1, 2))):
+        place: Any = body
+        while keys := _keys(place):
+            key = draw(st.sampled_from(keys))
+            if _keys(place[key]) and draw(st.integers(0, 3)):
+                place = place[key]
+            else:
+                place[key] = draw(anything)
+                break
+    return body
+
+
+def _keys(value: Any) -> list[Any]:
+    """What can be looked up in a JSON value."""
+    if isinstance(value, dict):
+        return [*cast("dict[str, Any]", value)]
+    return [*range(len(cast("list[Any]", value)))] if isinstance(value, list) else []

@@ -9,13 +9,12 @@ or nothing else would be tried.
 """
 
 import base64
-import copy
 import json
 import os
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import IO, Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias
 
 import typing_extensions as te
 from hypothesis import strategies as st
@@ -192,29 +191,6 @@ def _is_required(shape: Any, name: str, hint: Any) -> bool:
     """`__required_keys__` alone doesn't see a Required in the annotations, which are strings in the SDKs."""
     origin = te.get_origin(hint)
     return origin is te.Required or (name in shape.__required_keys__ and origin is not te.NotRequired)
-
-
-@st.composite
-def spoiled(draw: st.DrawFn, bodies: st.SearchStrategy[Body]) -> Body:
-    """A request with any JSON at all in one or two places of it."""
-    body = copy.deepcopy(draw(bodies))
-    for _ in range(draw(st.integers(1, 2))):
-        place: Any = body
-        while keys := _keys(place):
-            key = draw(st.sampled_from(keys))
-            if _keys(place[key]) and draw(st.integers(0, 3)):
-                place = place[key]
-            else:
-                place[key] = draw(JSON)
-                break
-    return body
-
-
-def _keys(value: Any) -> list[Any]:
-    """What can be looked up in a JSON value."""
-    if isinstance(value, dict):
-        return [*cast("Body", value)]
-    return [*range(len(cast("list[Any]", value)))] if isinstance(value, list) else []
 
 
 def sequence(pieces: Sequence[st.SearchStrategy[list[Any]]], most: int = 4) -> st.SearchStrategy[list[Any]]:

@@ -28,8 +28,9 @@ from qrelay.apis.openai_responses.compaction import TRIGGER
 from qrelay.simulator.server import Simulator
 from qrelay.simulator.violation import Style
 from tests.conformance import bodies, contract
-from tests.conformance.shapes import Body, spoiled
+from tests.conformance.shapes import JSON, Body
 from tests.gateway.conftest import bench
+from tests.strategies import spoiled
 
 EXAMPLES = 5_000 if os.environ.get("HYPOTHESIS_PROFILE") == "deep" else 30
 """For each API and style."""
@@ -172,7 +173,7 @@ def test_any_json_in_any_place_is_served_or_refused_with_the_field(line: Line, n
     api = APIS[name]
 
     @THOROUGH
-    @given(spoiled(api.bodies()))
+    @given(spoiled(api.bodies(), JSON))
     def law(body: Body) -> None:
         line.sim.service.reset()
         answer = line.http.post(api.path, content=json.dumps(body), headers={"content-type": "application/json"})

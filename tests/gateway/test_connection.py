@@ -1,7 +1,7 @@
 """HTTP/1.1 to ASGI, byte by byte on real sockets: what a client sends in a way few do, and what an app does wrong."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ from qrelay.http.incoming import WHEN_LEFT
 
 pytestmark = pytest.mark.anyio
 
-Talk = Callable[..., Awaitable[bytes]]
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}
 POST = b"POST /echo HTTP/1.1\r\nhost: a\r\n"
 END = b"connection: close\r\n"

@@ -36,18 +36,11 @@ MASTER = "c2FtZSBmb3IgZXZlcnlib2R5LCBhbmQgMzIgYnl0ZXM="
 Gateway = Callable[..., Any]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/qrelay.sqlite3"
-    return request.getfixturevalue("migrated_url")
-
-
 @pytest.fixture
-async def gateway(tmp_path: Path, url: str) -> AsyncGenerator[Gateway]:
+async def gateway(tmp_path: Path, either_url: str) -> AsyncGenerator[Gateway]:
     """Starts one on the test's database, with two keys; a client of it."""
     async with Simulator.serve() as sim:
-        given = {"api_keys": tuple(SecretStr(f"{name}-key") for name in KEYS), "database_url": url}
+        given = {"api_keys": tuple(SecretStr(f"{name}-key") for name in KEYS), "database_url": either_url}
         settings = settings_for(sim, tmp_path / "home", master_key=SecretStr(MASTER), **given)
 
         @asynccontextmanager
@@ -60,9 +53,9 @@ async def gateway(tmp_path: Path, url: str) -> AsyncGenerator[Gateway]:
 
 
 @pytest.fixture
-def folders(request: pytest.FixtureRequest, tmp_path: Path, url: str) -> list[Path]:
+def folders(request: pytest.FixtureRequest, tmp_path: Path, either_url: str) -> list[Path]:
     """Where the database's bytes are."""
-    if url.startswith("sqlite"):
+    if either_url.startswith("sqlite"):
         return [tmp_path]
     server: Postgres = request.getfixturevalue("postgres")
     return [tmp_path, server.folder / "data" / "base", server.folder / "data" / "pg_wal"]
@@ -92,15 +85,15 @@ async def kept(http: httpx.AsyncClient, response_id: str, *, of: str = "first", 
     return (await http.request(method, f"/v1/responses/{response_id}", headers=KEYS[of])).status_code
 
 
-async def test_a_restart_keeps_them_for_their_owner(gateway: Gateway, url: str, folders: list[Path]) -> None:
+async def test_a_restart_keeps_them_for_their_owner(gateway: Gateway, either_url: str, folders: list[Path]) -> None:
     async with gateway() as http:
         first = (await ask(http, f"The word is {WORD}.")).json()
         second = (await ask(http, "Go on.", previous_response_id=first["id"], stream=True)).text
         assert "response.completed" in second
         other = (await ask(http, "Mine", of="second")).json()
         silent = (await ask(http, "Not this", store=False)).json()
-    assert set(await cells(url)) == {first["id"], other["id"], response_id_of(second)}
-    assert not any(WORD.encode() in cell for cell in (await cells(url)).values())
+    assert set(await cells(either_url)) == {first["id"], other["id"], response_id_of(second)}
+    assert not any(WORD.encode() in cell for cell in (await cells(either_url)).values())
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert any(first["id"].encode() in path.read_bytes() for path in files)
     assert not any(WORD.encode() in path.read_bytes() for path in files)
@@ -135,7 +128,7 @@ async def test_a_restart_keeps_them_for_their_owner(gateway: Gateway, url: str, 
         assert await kept(http, other["id"], of="second") == 404
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("either_url", ["postgresql"], indirect=True)
 async def test_another_replica_finds_them_and_forgets_what_is_deleted(gateway: Gateway, tmp_path: Path) -> None:
     async with gateway() as one, gateway(home=tmp_path / "other") as other:
         first = (await ask(one, f"The word is {WORD}.")).json()
@@ -160,11 +153,11 @@ async def until(http: httpx.AsyncClient, response_id: str, status: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_what_waits_is_written_once_and_found_by_others(url: str) -> None:
+async def test_what_waits_is_written_once_and_found_by_others(either_url: str) -> None:
     """Two on one database, as replicas are; on SQLite one after the other."""
     vault, heard = Vault(bytes(range(32))), list[tuple[str, str]]()
     async with AsyncExitStack() as stack:
-        database = await open_database(url, vault)
+        database = await open_database(either_url, vault)
         stack.push_async_callback(database.close)
         one = KeptResponses(database, days=1, forget=lambda _owner, _id: None)
         other = KeptResponses(database, days=1, forget=lambda owner, id_: heard.append((owner, id_)))
@@ -205,10 +198,10 @@ class SlowVault(Vault):
         return super().open(record, table=table, row=row, column=column)
 
 
-async def test_one_that_is_deleted_while_it_is_read_stays_deleted(url: str) -> None:
+async def test_one_that_is_deleted_while_it_is_read_stays_deleted(either_url: str) -> None:
     SlowVault.opening.clear()
     SlowVault.may.clear()
-    database = await open_database(url, SlowVault(bytes(32)))
+    database = await open_database(either_url, SlowVault(bytes(32)))
     before = Shelf(database, days=1)
     await before.start()
     before.memory.scoped("me").keep("resp_1", b"{}", (), {})
@@ -225,10 +218,10 @@ async def test_one_that_is_deleted_while_it_is_read_stays_deleted(url: str) -> N
     await database.close()
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
-async def test_a_change_of_the_master_key_loses_none(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)
+async def test_a_change_of_the_master_key_loses_none(either_url: str, tmp_path: Path) -> None:
     vault = open_vault(tmp_path / "home")
-    database = await open_database(url, vault)
+    database = await open_database(either_url, vault)
     kept_ = KeptResponses(database, days=1, forget=lambda _owner, _id: None)
     await kept_.start()
     ids = [f"resp_{number}" for number in range(60)]
@@ -251,19 +244,19 @@ async def test_a_change_of_the_master_key_loses_none(url: str, tmp_path: Path) -
     await database.close()
 
 
-async def test_what_is_over_or_too_much_goes(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_over_or_too_much_goes(either_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_MOST_BYTES", 3500)
     monkeypatch.setattr(records, "_PRUNE_AFTER_BYTES", 5000)
     monkeypatch.setattr(records, "_MOST_FOUND_BYTES", 2500)
     ahead = 0.0
-    database = await open_database(url, Vault(bytes(32)), clock=lambda: time.time() + ahead)
+    database = await open_database(either_url, Vault(bytes(32)), clock=lambda: time.time() + ahead)
     kept_ = KeptResponses(database, days=1, forget=lambda _owner, _id: None)
     await kept_.start()
     for number in range(6):
         ahead += 1
         kept_.keep("me", f"resp_{number}", b"x" * 1000)
         await kept_.flush()
-    assert set(await cells(url)) == {"resp_3", "resp_4", "resp_5"}
+    assert set(await cells(either_url)) == {"resp_3", "resp_4", "resp_5"}
     assert set(await kept_.find("me", ["resp_5", "resp_4", "resp_3"])) == {"resp_5", "resp_4"}
     async with database.writing() as connection:  # one that nobody can read, as after a master key that was lost
         await connection.execute(update(responses).where(responses.c.id == "resp_5").values(text=b"\1damaged"))
@@ -273,6 +266,6 @@ async def test_what_is_over_or_too_much_goes(url: str, monkeypatch: pytest.Monke
     assert set(await kept_.find("me", ["resp_4"])) == {"resp_4"}
     ahead += 2 * 86_400
     await kept_.flush()
-    assert await cells(url) == {}
+    assert await cells(either_url) == {}
     await kept_.close()
     await database.close()

@@ -12,6 +12,7 @@ from qrelay.outward.exchange import Exchange
 from qrelay.outward.http1 import Connections
 from qrelay.outward.proxy import Proxy, proxy_at
 from tests.certificates import LOOPBACK, self_signed, serving_tls
+from tests.switching.network import joined
 
 pytestmark = pytest.mark.anyio
 
@@ -437,13 +438,8 @@ async def forward(peer: Peer, asked: list[bytes]) -> None:
         peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
     else:
         writer.write(head)
-
-    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            sink.write(data)
-
     try:
-        await asyncio.gather(pump(peer.reader, writer), pump(reader, peer.writer))
+        await joined(peer.reader, peer.writer, reader, writer)
     finally:
         writer.close()
 

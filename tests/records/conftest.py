@@ -12,16 +12,9 @@ from qrelay.records.ended import Ended
 from qrelay.vault import open_vault
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/qrelay.sqlite3"
-    return request.getfixturevalue("migrated_url")
-
-
 @pytest.fixture
-async def database(url: str, tmp_path: Path) -> AsyncGenerator[Database]:
-    opened = await open_database(url, open_vault(tmp_path))
+async def database(either_url: str, tmp_path: Path) -> AsyncGenerator[Database]:
+    opened = await open_database(either_url, open_vault(tmp_path))
     yield opened
     await opened.close()
 

@@ -42,7 +42,7 @@ class Proxy:
                 # One request a connection: a proxy may not know where the next one begins.
                 head = head.replace(target, path, 1).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n")
                 back.write(head.encode("latin-1"))
-            await _joined(reader, writer, there, back)
+            await joined(reader, writer, there, back)
         finally:
             back.close()
 
@@ -64,7 +64,7 @@ async def tls_in_front_of(url: str, folder: Path) -> AsyncGenerator[tuple[str, P
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(behind.hostname, behind.port)
         try:
-            await _joined(reader, writer, there, back)
+            await joined(reader, writer, there, back)
         finally:
             back.close()
 
@@ -98,7 +98,7 @@ async def _listening(handle: Handler, context: ssl.SSLContext | None = None) -> 
         await server.wait_closed()
 
 
-async def _joined(
+async def joined(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     there: asyncio.StreamReader,

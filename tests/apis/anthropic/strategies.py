@@ -1,11 +1,10 @@
 """Generated requests: any that the SDK's types allow (`bodies`), and any JSON at all in their places (`noise`)."""
 
-import copy
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from tests.strategies import BASE64, JSON, LETTERS, WORDS
+from tests.strategies import BASE64, JSON, LETTERS, WORDS, spoiled
 
 Json: TypeAlias = dict[str, Any]
 
@@ -111,24 +110,6 @@ def bodies() -> st.SearchStrategy[Json]:
     )
 
 
-@st.composite
-def noise(draw: st.DrawFn) -> Json:
+def noise() -> st.SearchStrategy[Json]:
     """A request with anything at all in one or two places of it."""
-    body = copy.deepcopy(draw(bodies()))
-    for _ in range(draw(st.integers(1, 2))):
-        place: Any = body
-        while keys := _keys(place):
-            key = draw(st.sampled_from(keys))
-            if _keys(place[key]) and draw(st.integers(0, 3)):
-                place = place[key]
-            else:
-                place[key] = draw(JSON)
-                break
-    return body
-
-
-def _keys(value: Any) -> list[Any]:
-    """What can be looked up in a JSON value."""
-    if isinstance(value, dict):
-        return [*cast("Json", value)]
-    return [*range(len(cast("list[Any]", value)))] if isinstance(value, list) else []
+    return spoiled(bodies(), JSON)
