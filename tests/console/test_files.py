@@ -114,7 +114,7 @@ def test_every_word_that_is_said_is_there() -> None:
         text = re.sub(r"^\s*//.*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
         for key in re.findall(r'\b(?:t|around)\(\s*"([^"]+)"', text):
             assert key in known, f"{path.name}: {key}"
-        for start in re.findall(r"\bt\(\s*`([^`$]+)\$", text):
+        for start in re.findall(r"\b(?:t|around)\(\s*`([^`$]+)\$", text):
             assert any(key.startswith(start) for key in known), f"{path.name}: {start}"
 
 

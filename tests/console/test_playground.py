@@ -53,8 +53,11 @@ async def test_a_talk_through_each_api(desk: Desk, api: str) -> None:
 async def test_a_whole_answer(desk: Desk) -> None:
     await desk.open("/console/playground?api=chat")
     await desk.page.get_by_label("Stream the answer").uncheck()
+    await desk.page.get_by_text("Length and effort").click()
+    await desk.page.get_by_label("Effort").select_option("high")
     await say(desk, "Hello")
     await expect(answer(desk)).to_contain_text('You said: "Hello"')
+    await expect(answer(desk)).to_contain_text("Not understood by the service: effort")
     await answer(desk).get_by_role("button", name="Raw").click()
     await expect(answer(desk).get_by_role("region", name="Raw")).to_contain_text('"object":"chat.completion"')
     await desk.open("/console/requests")

@@ -78,7 +78,7 @@ function Wish({ account, changed, onClose, begun }) {
           ${kind === "tokens" && Object.entries(TOKENS).map(([name, word]) => html`
             <${Field} key=${name} label=${t(`accounts.fact.${word}`)} value=${tokens[name]} type=${name === "clientId" ? "text" : "password"}
               set=${(value) => setTokens({ ...tokens, [name]: value.trim() })} required />`)}
-          ${kind === "builder_id" && html`<p class="meta">${t("accounts.login.social")} <a href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a></p>`}
+          ${kind === "builder_id" && html`<p class="meta">${around("accounts.login.social", html`<a href=${hrefOf("accounts", { import: "1" })}>${t("account.import")}</a>`)}</p>`}
         `}
       ${error && html`<${Problem} error=${error} />`}
       <div class="actions">

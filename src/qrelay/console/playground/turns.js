@@ -8,7 +8,7 @@ import { Button } from "../ui/button.js";
 import { Copy } from "../ui/copy.js";
 import { Choice } from "../ui/field.js";
 import { StateDot } from "../ui/state.js";
-import { has, said, t } from "../words.js";
+import { around, has, said, t } from "../words.js";
 import { PlainText } from "./plain_text.js";
 
 /** @param {{turns: any[], running: boolean, again: () => unknown}} props */
@@ -115,7 +115,7 @@ function Facts({ reply }) {
   return html`
     <p class="meta told">${facts.map((fact, at) => html`<span key=${at}><bdi>${fact}</bdi></span>`)}
       ${reply.requestId && html`<a href=${hrefOf("requests", { id: reply.requestId })}>${t("playground.fact.request")}</a>`}</p>
-    ${changed.map(([name, said]) => said && html`<p key=${name} class="meta">${t(`playground.${name}`)} <code><bdi>${said}</bdi></code></p>`)}
+    ${changed.map(([name, said]) => said && html`<p key=${name} class="meta">${around(`playground.${name}`, html`<code><bdi>${said}</bdi></code>`)}</p>`)}
   `;
 }
 

@@ -74,7 +74,7 @@ export default {
   "accounts.login.how.identity_center": "A seat your organisation gave you. Its start URL and region are in your invitation.",
   "accounts.login.how.api_key": "A Kiro API key. It goes in and is never shown again.",
   "accounts.login.how.tokens": "What another gateway or client has: client id, client secret and refresh token. They go in and are never shown again.",
-  "accounts.login.social": "Signed in to Kiro with Google or GitHub? Bring what Kiro has stored:",
+  "accounts.login.social": "Signed in to Kiro with Google or GitHub? Bring what Kiro has stored: {part}",
   "accounts.login.again.how": "A code is shown, you approve it in your browser with the same account.",
   "accounts.login.start": "Get a code",
   "accounts.login.approve": "Open the page, see that it shows this code, and approve it.",

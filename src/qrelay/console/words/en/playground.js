@@ -74,6 +74,6 @@ export default {
   "playground.fact.attempts": "{count} attempts",
   "playground.fact.stop": "ended: {reason}",
   "playground.fact.request": "This request",
-  "playground.adjusted": "Changed before it was sent:",
-  "playground.ignored": "Not understood by the service:",
+  "playground.adjusted": "Changed before it was sent: {part}",
+  "playground.ignored": "Not understood by the service: {part}",
 };

@@ -74,7 +74,7 @@ export default {
   "accounts.login.how.identity_center": "组织分配给您的席位。起始 URL 和区域见邀请邮件。",
   "accounts.login.how.api_key": "Kiro API 密钥。保存后不再显示。",
   "accounts.login.how.tokens": "其他网关或客户端已有的客户端 ID、客户端密钥和刷新令牌。保存后不再显示。",
-  "accounts.login.social": "用 Google 或 GitHub 登录的 Kiro 账号？请导入 Kiro 已保存的内容：",
+  "accounts.login.social": "用 Google 或 GitHub 登录的 Kiro 账号？请导入 Kiro 已保存的内容：{part}",
   "accounts.login.again.how": "这里会显示代码，请在浏览器中用同一账号确认。",
   "accounts.login.start": "获取代码",
   "accounts.login.approve": "打开页面，核对代码后确认。",

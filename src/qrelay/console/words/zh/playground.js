@@ -74,6 +74,6 @@ export default {
   "playground.fact.attempts": "{count} 次尝试",
   "playground.fact.stop": "结束原因：{reason}",
   "playground.fact.request": "查看此请求",
-  "playground.adjusted": "发送前已调整：",
-  "playground.ignored": "上游无法处理：",
+  "playground.adjusted": "发送前已调整：{part}",
+  "playground.ignored": "上游无法处理：{part}",
 };
