@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from qrelay.accounts.account import AccountChanges, NewAccount
 from qrelay.accounts.oidc import TokenClient
@@ -215,6 +216,19 @@ async def test_slow_down_is_passed_on_and_the_token_stays(process: Process, toke
     with pytest.raises(RelayError) as raised:
         await process.refresher.credential(account.id)
     assert (raised.value.code, raised.value.retry_after) == (ErrorCode.upstream_overloaded, 5)
+    assert process.store.get(account.id).state == "ready"
+
+
+async def test_a_refusal_of_another_kind_names_the_right_region_and_what_to_look_at(
+    process: Process, tokens: TokenServer
+) -> None:
+    account = await process.account(tokens.knows("first"))
+    tokens.refusal = web.json_response({"error": "invalid_request", "region": "eu-west-1"}, status=400)
+    with pytest.raises(RelayError) as raised:
+        await process.refresher.credential(account.id)
+    assert raised.value.code is ErrorCode.account_forbidden
+    assert raised.value.message.endswith("Its log-in is of the region eu-west-1.")
+    assert "QRELAY_TOKEN_ENDPOINT" in raised.value.remedy
     assert process.store.get(account.id).state == "ready"
 
 

@@ -22,6 +22,7 @@ export default {
   "Add an account: `qrelay login`, POST /v2/accounts, or the AMAZONQ_* variables (README.md).": "请添加账号：`qrelay login`、POST /v2/accounts 或 AMAZONQ_* 环境变量（README.md）。",
   "Log the account in again, with `qrelay login --account ID`: its refresh token is no longer accepted.": "请重新登录该账号（`qrelay login --account ID`）：它的刷新令牌已失效。",
   "Follow what the service says about this account, or use another one.": "请按上游对该账号的说明处理，或换用其他账号。",
+  "Check the account's region and QRELAY_TOKEN_ENDPOINT, or log the account in again: `qrelay login --account ID`.": "请检查该账号的区域和 QRELAY_TOKEN_ENDPOINT，或重新登录该账号：`qrelay login --account ID`。",
   "Check the account's subscription and profile ARN.": "请检查该账号的订阅和 Profile ARN。",
   "This kind of log-in may no longer use this service; log in with a Kiro account.": "这种登录方式已不能使用该服务，请改用 Kiro 账号登录。",
   "Wait a little and send the request again.": "请稍候，然后重新发送。",
