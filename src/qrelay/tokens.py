@@ -14,9 +14,7 @@ from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
 from threading import Lock
-from typing import assert_never
-
-import tiktoken
+from typing import TYPE_CHECKING, assert_never
 
 from qrelay.conversation import (
     Conversation,
@@ -29,6 +27,9 @@ from qrelay.conversation import (
     ToolResult,
     ToolUse,
 )
+
+if TYPE_CHECKING:
+    import tiktoken
 
 TOKENS_PER_IMAGE = 1600
 """The most an image of the sizes clients send comes to."""
@@ -46,13 +47,15 @@ _remembered: OrderedDict[bytes, int] = OrderedDict()
 _loading = Lock()
 
 
-def _encoding() -> tiktoken.Encoding:
+def _encoding() -> "tiktoken.Encoding":
     with _loading:  # or each of the first requests, which count in threads, would load one for itself
         return _loaded()
 
 
 @cache
-def _loaded() -> tiktoken.Encoding:
+def _loaded() -> "tiktoken.Encoding":
+    import tiktoken  # noqa: PLC0415 - where the service counts, it is never needed
+
     packed = files("qrelay.vocabulary").joinpath("cl100k_base.xz").read_bytes()
     data = lzma.decompress(packed)
     ranks: dict[bytes, int] = {}
