@@ -52,6 +52,19 @@ def test_programs_can_read_what_every_command_tells() -> None:
     assert without == servers | clients | {"export", "statusline"}  # what they print is a file, and a line for programs
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("usage --by person", "Invalid value for '--by': 'person' is not one of 'model', "),
+        ("serve --port 70000", "Invalid value for '--port': it should be less than or equal to 65535"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(command: Commands, words: str, told: str) -> None:
+    done = command()(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert told in done.err
+
+
 def test_version(command: Commands) -> None:
     assert command().from_nothing("--version").out.startswith("qrelay 0.")
 

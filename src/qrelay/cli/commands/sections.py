@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import typer
 from typer.core import TyperGroup
 
 SECTIONS: Final = {
@@ -23,6 +24,14 @@ class Sections(TyperGroup):
             *(name for name in told if name in self.commands),
             *(name for name in self.commands if name not in told),
         ]
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that is named. What is wrong with an option is told as it is of a setting."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ").replace("Input should", "it should")
+            raise
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """A list under each heading, all of one width."""
