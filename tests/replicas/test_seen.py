@@ -133,4 +133,5 @@ async def test_the_next_look_sees_it(migrated_url: str, tmp_path: Path, told: bo
         async for step in changes(one, other):
             for change in step:
                 await change.done
+            await one.store.cooldowns.close()  # `failed` waits two seconds for the table at most
             assert await looks.seen(lambda step=step: all(change.known() for change in step))
