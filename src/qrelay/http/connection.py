@@ -29,6 +29,8 @@ _BAD: Final = http.HTTPStatus.BAD_REQUEST, b"Invalid HTTP request received."
 _LARGE: Final = http.HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, b"The head of the request is too large."
 _HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a head that may come before its end does: more is nobody's head, and would fill the memory."""
+_LISTENS_ON_SECONDS: Final = 2.0
+"""How long who is refused may go on sending: closed at once, the system would take the answer away from them."""
 
 
 class _Target(NamedTuple):
@@ -70,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._refused = False
 
     # --- asyncio's and uvicorn's calls --------------------------------------------------------------------------------
 
@@ -80,6 +83,8 @@ class Connection(asyncio.Protocol):
         self._own = _place(transport.get_extra_info("sockname"))
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         try:
             self._head_size += len(data)
             self._parser.feed_data(data)
@@ -191,7 +196,7 @@ class Connection(asyncio.Protocol):
         """The current request is: the next one may begin."""
         self._current = None
         self._server.total_requests += 1
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         if self._early:
             self._begin(self._early.popleft())
@@ -223,12 +228,15 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, why: tuple[http.HTTPStatus, bytes]) -> None:
         """What came is no request: that is said unless an answer has begun."""
+        self._refused = True
         current = self._current
         if current is None or not current.answering:
             self._tell(*why)
         if current is not None:
             current.lost()
-        self.transport.close()
+        self.resume_reading()
+        self.transport.write_eof()
+        self.loop.call_later(_LISTENS_ON_SECONDS, self.transport.close)
 
     def _tell(self, status: http.HTTPStatus, what: bytes) -> None:
         line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
