@@ -7,6 +7,7 @@ store_failed when the database can't do what is asked.
 import asyncio
 import uuid
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -60,7 +61,8 @@ class AccountStore:
         await self._ledger.load()
         await self.safekeeping.adopt_spilled()
         await self.cooldowns.start()
-        self._flusher = asyncio.create_task(steadily(self.flush, _FLUSH_SECONDS, waiting="counters"))
+        due = partial(asyncio.sleep, _FLUSH_SECONDS)
+        self._flusher = asyncio.create_task(steadily(self.flush, due, waiting="counters"))
         self._ledger.database.watch.add(self._ledger.look)
 
     async def close(self) -> None:

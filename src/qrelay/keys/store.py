@@ -14,6 +14,7 @@ import hmac
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -74,7 +75,8 @@ class Keys:
         """Read them, and begin to note their use: for `open_keys`."""
         await self._load()
         self._database.watch.add(self._look)
-        self._flusher = asyncio.create_task(steadily(self._keep_up, _FLUSH_SECONDS, waiting="when keys were used"))
+        due = partial(asyncio.sleep, _FLUSH_SECONDS)
+        self._flusher = asyncio.create_task(steadily(self._keep_up, due, waiting="when keys were used"))
 
     async def close(self) -> None:
         """Store when they were used."""

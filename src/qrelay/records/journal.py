@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from msgspec.structs import astuple
 
-from qrelay.database import Database
+from qrelay.database import Database, steadily
 from qrelay.errors import RelayError
 from qrelay.records import requests, usage
 from qrelay.records.ended import Ended
@@ -46,13 +46,15 @@ class Journal:
         self._full = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
         self._writer: asyncio.Task[None] | None = None
-        self._failures = 0
         self._refused = 0
         self._unpruned = 0
         self._pruned_hour = 0
 
     def start(self) -> None:
-        self._writer = asyncio.create_task(self._keep_writing())
+        writing = steadily(
+            self.flush, self._due, waiting="the request log", failed=self._failed, again_seconds=_EVERY_SECONDS
+        )
+        self._writer = asyncio.create_task(writing)
 
     async def close(self) -> None:
         """Write what waits."""
@@ -90,6 +92,7 @@ class Journal:
                 await self._write(rows, counts)
                 ahead, counts = ahead - len(rows) if rows else 0, []
             await self._prune()
+        self._refused = 0
 
     async def _write(self, rows: list[tuple[Any, ...]], counts: list[dict[str, Any]]) -> None:
         try:
@@ -118,32 +121,18 @@ class Journal:
                     await requests.prune(connection, 0)
             self._pruned_hour = hour
 
-    async def _keep_writing(self) -> None:
-        while True:
-            await self._some.wait()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY_SECONDS):
-                    await self._full.wait()
-            self._some.clear()
-            self._full.clear()
-            try:
-                await self.flush()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next second tries again
-                await self._failed(error)
-            else:
-                if self._failures:
-                    log.info("requests are written down again", dropped=self.dropped)
-                self._failures = self._refused = 0
+    async def _due(self) -> None:
+        """A second after the first that waits, or when there are enough for one transaction."""
+        await self._some.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_EVERY_SECONDS):
+                await self._full.wait()
+        self._some.clear()
+        self._full.clear()
 
-    async def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures == 1:
-            reason = error.message if isinstance(error, RelayError) else type(error).__name__
-            log.warning("requests wait to be written down", rows=len(self._waiting), reason=reason)
+    async def _failed(self) -> None:
         self._refused = self._refused + 1 if await self.database.takes_writes() else 0
         if self._refused >= _MOST_REFUSED:
             for _ in range(min(_BATCH, len(self._waiting))):
                 self._waiting.popleft()
                 self.dropped += 1
-        self._some.set()
-        await asyncio.sleep(_EVERY_SECONDS)

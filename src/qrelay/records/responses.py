@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Row, delete, func, or_, select, update
 
-from qrelay.database import Database, inserting
+from qrelay.database import Database, inserting, steadily
 from qrelay.database.schema import responses
 from qrelay.errors import RelayError
 from qrelay.tasks import stopped
@@ -66,7 +66,7 @@ class KeptResponses:
         """Begin; where nothing is to be kept, what was kept before goes. Raises RelayError(store_failed)."""
         if self._seconds:
             self._database.watch.add(self._look)
-            self._writer = asyncio.create_task(self._keep_writing())
+            self._writer = asyncio.create_task(steadily(self.flush, self._due, waiting="responses"))
             return
         async with self._database.writing() as connection:
             await connection.execute(delete(responses))
@@ -216,24 +216,12 @@ class KeptResponses:
         for row in rows:
             self._forget(row.owner, row.id)
 
-    async def _keep_writing(self) -> None:
-        failing = False
-        every = _EVERY_SECONDS_SHARED if self._database.shared else _EVERY_SECONDS
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PRUNE_AFTER_SECONDS):  # what is over goes, also when nothing comes
-                    await self._some.wait()
-            await asyncio.sleep(_EVERY_SECONDS if failing else every)
-            self._some.clear()
-            try:
-                await self.flush()
-                failing = False
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next second tries again
-                if not failing:
-                    reason = error.message if isinstance(error, RelayError) else type(error).__name__
-                    log.warning("responses wait to be kept", responses=len(self._waiting), reason=reason)
-                failing = True
-                self._some.set()
+    async def _due(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PRUNE_AFTER_SECONDS):  # what is over goes, also when nothing comes
+                await self._some.wait()
+        await asyncio.sleep(_EVERY_SECONDS_SHARED if self._database.shared else _EVERY_SECONDS)
+        self._some.clear()
 
 
 def _may_be_ours(id_: str) -> bool:
