@@ -1,6 +1,8 @@
 """The figures after real requests, read as Prometheus reads them."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,10 @@ async def test_requests_are_counted(relay: Bench) -> None:
     assert counted[key("qrelay_tokens_total", direction="output", model=model)] > 0
     assert counted[key("qrelay_tokens_total", direction="input", model=model)] > 0
     assert counted[key("qrelay_token_refresh_total", outcome="ok")] == 1
+    for step in ("token_refresh", "token_persist", "refresh_lease_wait"):
+        assert counted[key(f"qrelay_{step}_seconds_count")] == 1
+        assert counted[key(f"qrelay_{step}_seconds_sum")] > 0
+    assert not [name for name, _ in counted if name.startswith("qrelay_store_errors")]
     assert counted[key("qrelay_streams_in_flight")] == 0
     (account,) = (await relay.http.get("/v2/accounts")).json()
     mine = account["id"][:8]
@@ -79,6 +85,7 @@ async def test_streams_and_those_who_leave(tmp_path: Path) -> None:
         while (counted := await figures(relay))[key("qrelay_streams_in_flight")]:  # noqa: ASYNC110 - only figures say so
             await asyncio.sleep(0.01)
         assert counted[key("qrelay_client_disconnects_total")] == 1
+        assert counted[key("qrelay_upstream_cancel_seconds_count")] == 1
         named = {"dialect": "chat", "model": "claude-sonnet-4.5", "status": "499", "stream": "true"}
         assert counted[key("qrelay_requests_total", **named)] == 1
 
@@ -92,6 +99,13 @@ async def test_a_stream_that_broke_is_counted_as_its_error(relay: Bench) -> None
     assert counted[key("qrelay_requests_total", **named)] == 1
     (broken,) = [labels for name, labels in counted if name == "qrelay_sse_error_events_total"]
     assert broken == (("cause", "upstream_protocol"), ("dialect", "chat"))
+
+
+async def test_a_store_that_fails_is_counted(relay: Bench, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3")) as other:
+        other.execute("DROP TABLE keys")
+        assert (await relay.http.post("/v2/keys", json={})).status_code == 503
+    assert (await figures(relay))[key("qrelay_store_errors_total", op="write")] >= 1
 
 
 async def test_who_may_read_them(tmp_path: Path) -> None:

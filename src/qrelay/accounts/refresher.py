@@ -33,6 +33,7 @@ from qrelay.credential import Credential
 from qrelay.database.clock import steady
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.failpoints import reach
+from qrelay.histogram import Histogram
 
 log = structlog.get_logger()
 
@@ -68,6 +69,12 @@ class Refresher:
         store.when_gone.append(self._setbacks.forget)
         self.outcomes: Counter[str] = Counter()
         """Refreshes so far, by outcome: `ok`, or the code of what failed."""
+        self.waits = Histogram()
+        """Until there was a lease."""
+        self.calls = Histogram()
+        """Calls of token services, whatever they answered."""
+        self.keeps = Histogram()
+        """From the answer to its being stored."""
 
     def credential_now(self, account_id: str) -> Credential | None:
         """A credential good for a call now, None where it has to be refreshed first. Raises as `credential` does."""
@@ -202,6 +209,7 @@ class Refresher:
 
     async def _refresh(self, account_id: str, generation: int, *, refused: bool) -> Account:
         """One flight. It runs to its end whoever waits for it."""
+        began = steady()
         pause = _SHORTEST_LOOK
         dead = self._store.get(account_id).state == "needs_login"
         while True:
@@ -217,6 +225,7 @@ class Refresher:
                 pause = min(_LONGEST_LOOK, pause * 2)
                 continue
             reach("refresh.lease_taken")
+            self.waits.add(steady() - began)
             if self._in_time(until):
                 return await self._under_lease(account, until, refused=refused)
 
@@ -226,7 +235,9 @@ class Refresher:
 
     async def _under_lease(self, account: Account, until: float, *, refused: bool) -> Account:
         try:
+            began = steady()
             answer = await self._tokens.refresh(account)
+            self.calls.add(steady() - began)
             if isinstance(answer, Refusal) and answer.kind == "invalid_grant" and self._in_time(until):
                 account, answer = await self._with_the_token_before(account, answer)
             if isinstance(answer, Refusal):
@@ -240,7 +251,9 @@ class Refresher:
             raise
 
     async def _kept(self, account: Account, renewal: Renewal) -> Account:
+        began = steady()
         kept = await self._safekeeping.keep(account, renewal)
+        self.keeps.add(steady() - began)
         if kept is None:
             log.warning("tokens changed during a refresh, its own are dropped", account=account.id)
             return await self._store.reload(account.id)

@@ -4,10 +4,11 @@ import asyncio
 import os
 import random
 import sqlite3
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from sqlalchemy import func, select, text, update
@@ -50,6 +51,8 @@ class Database:
         """Whether other processes may use it too."""
         self.trouble: str | None = None
         """What was wrong when it could not be used the last time; None when it could since."""
+        self.failures: Counter[str] = Counter()
+        """How often it could not be used, to `read` and to `write`."""
         self._silent = False
         self._lines = Lines(engine)
         self._proving: asyncio.Task[None] | None = None
@@ -66,7 +69,7 @@ class Database:
             raise wrong
         if self.trouble is not None and not await self.takes_writes():
             raise self._still_in_trouble()
-        with self._noticed():
+        with self._noticed("write"):
             async with self.engine.connect() as connection:
                 if self._file is not None and self.trouble is not None:
                     # Since this waited for SQLite's one connection; who wants to read waits too, and not for its lock.
@@ -80,7 +83,7 @@ class Database:
     async def reading(self) -> AsyncGenerator[AsyncConnection]:
         """A connection that only reads. Raises RelayError(store_failed)."""
         self._refuse_if_silent()
-        with self._noticed():
+        with self._noticed("read"):
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(**engines.READING)
 
@@ -117,13 +120,14 @@ class Database:
         await self.engine.dispose()
 
     @contextmanager
-    def _noticed(self) -> Generator[None]:
+    def _noticed(self, op: Literal["read", "write"]) -> Generator[None]:
         """Failures in words, and in `trouble`, until a write has shown that there is none any more."""
         try:
             with engines.told():
                 yield
         except RelayError as error:
             if isinstance(error.__cause__, (SQLAlchemyError, sqlite3.Error)):
+                self.failures[op] += 1
                 self._in_trouble(error.message)
             raise
         self._silent = False

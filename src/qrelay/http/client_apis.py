@@ -127,11 +127,12 @@ async def _to_its_end(
     """
     working = asyncio.current_task()
     why: ClientLeft | RelayError | None = None
+    stopped_at = 0.0
 
     def stop(reason: ClientLeft | RelayError) -> None:
-        nonlocal why
+        nonlocal why, stopped_at
         if working is not None and why is None and not delivery.ended:
-            why = reason
+            why, stopped_at = reason, time.monotonic()
             working.cancel()
 
     def hurried() -> None:
@@ -143,6 +144,7 @@ async def _to_its_end(
         await answer
     except asyncio.CancelledError:
         if why is not None and working is not None and working.uncancel() == 0:
+            delivery.given_up(time.monotonic() - stopped_at)
             raise why from None
         raise
     finally:

@@ -72,6 +72,10 @@ class Delivery:
         self.outcome, self._status = "client_left", 499
         self._endings.traffic.disconnects += 1
 
+    def given_up(self, seconds: float) -> None:
+        """The call to the service is over, so long after nobody wanted it any more."""
+        self._endings.traffic.cancels.add(seconds)
+
     def asked_for(self, call: Call) -> None:
         self._call = call
 

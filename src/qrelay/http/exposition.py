@@ -18,7 +18,8 @@ from qrelay.accounts.account import AccountState
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
 from qrelay.gateway import Gateway
-from qrelay.http.traffic import Histogram, Kind, Traffic
+from qrelay.histogram import Histogram
+from qrelay.http.traffic import Kind, Traffic
 from qrelay.records.journal import Journal
 from qrelay.upstream.quota import kept
 
@@ -80,8 +81,15 @@ class Counted(Collector):
         yield CounterMetricFamily(
             "qrelay_client_disconnects", "Clients that left before their answer ended.", value=traffic.disconnects
         )
+        yield _single("qrelay_upstream_cancel_seconds", "From a client's leaving to its call's end.", traffic.cancels)
         yield self._attempts()
-        yield _by_outcome("qrelay_token_refresh", "Refreshes of tokens.", self._refresher.outcomes)
+        yield from self._tokens()
+        failures = CounterMetricFamily(
+            "qrelay_store_errors", "Times the database could not be used, to `read` or to `write`.", labels=("op",)
+        )
+        for op, count in self._journal.database.failures.items():
+            failures.add_metric((op,), count)
+        yield failures
         yield CounterMetricFamily(
             "qrelay_usage_rows_dropped",
             "Rows of the request log that could not be written down.",
@@ -113,6 +121,15 @@ class Counted(Collector):
         for (account_id, outcome), count in self._gateway.attempts.items():
             calls.add_metric((account_id[:8], str(outcome)), count)
         return calls
+
+    def _tokens(self) -> Iterable[Metric]:
+        refresher = self._refresher
+        yield _by_outcome("qrelay_token_refresh", "Refreshes of tokens.", refresher.outcomes)
+        yield _single("qrelay_token_refresh_seconds", "Calls of the token service.", refresher.calls)
+        yield _single("qrelay_token_persist_seconds", "From a new token to its being stored.", refresher.keeps)
+        yield _single(
+            "qrelay_refresh_lease_wait_seconds", "Until an account's token could be refreshed.", refresher.waits
+        )
 
     def _expiries(self) -> Metric:
         left = GaugeMetricFamily(
@@ -162,11 +179,20 @@ def _by_outcome(name: str, told: str, counted: Mapping[str, int]) -> Metric:
     return family
 
 
+def _single(name: str, told: str, histogram: Histogram) -> Metric:
+    family = HistogramMetricFamily(name, told)
+    family.add_metric((), *_steps(histogram))
+    return family
+
+
+def _steps(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
+    """As the library takes them: the ends with the counts up to each, and the sum."""
+    ends = [*map("{:g}".format, histogram.bounds), "+Inf"]
+    return list(zip(ends, accumulate(histogram.steps), strict=True)), histogram.total
+
+
 def _histogram(name: str, told: str, histograms: Mapping[Kind, Histogram]) -> Metric:
     family = HistogramMetricFamily(name, told, labels=Kind._fields)
-    write: Callable[[float], str] = "{:g}".format
     for kind, histogram in histograms.items():
-        ends = [*map(write, histogram.bounds), "+Inf"]
-        counts = accumulate(histogram.steps)
-        family.add_metric(kind, list(zip(ends, counts, strict=True)), histogram.total)
+        family.add_metric(kind, *_steps(histogram))
     return family

@@ -3,16 +3,10 @@
 It is counted at the end of every request, so it costs a few additions and no more.
 """
 
-from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 from typing import NamedTuple
 
-BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
-"""Seconds: the upper ends of the histograms' steps. A reply may take many minutes."""
-
-OWN_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-"""The same for what the gateway itself takes."""
+from qrelay.histogram import SHORT_BOUNDS, Histogram
 
 _MOST_MODELS = 100
 OTHER_MODEL = "other"
@@ -26,21 +20,6 @@ class Kind(NamedTuple):
     stream: str
 
 
-class Histogram:
-    """How many fell into each step, and their sum."""
-
-    __slots__ = ("bounds", "steps", "total")
-
-    def __init__(self, bounds: Sequence[float] = BOUNDS) -> None:
-        self.bounds = bounds
-        self.steps = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.steps[bisect_left(self.bounds, seconds)] += 1
-        self.total += seconds
-
-
 class Traffic:
     """Counted since the start. `streams` are being sent now."""
 
@@ -51,12 +30,14 @@ class Traffic:
         """By direction (`input`, `output`) and model."""
         self.durations: defaultdict[Kind, Histogram] = defaultdict(Histogram)
         self.first_bytes: defaultdict[Kind, Histogram] = defaultdict(Histogram)
-        self.own: defaultdict[Kind, Histogram] = defaultdict(lambda: Histogram(OWN_BOUNDS))
+        self.own: defaultdict[Kind, Histogram] = defaultdict(lambda: Histogram(SHORT_BOUNDS))
         """To the first byte of streams, without the waits for an account, a token and the service."""
         self.stream_errors: Counter[tuple[str, str]] = Counter()
         """Streams that ended in an error event, by dialect and the error's code."""
         self.streams = 0
         self.disconnects = 0
+        self.cancels = Histogram(SHORT_BOUNDS)
+        """From when a client left, or the server had to end, to when the call to the service was over."""
         self._models: set[str] = set()
 
     def ended(
