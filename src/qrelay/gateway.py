@@ -67,6 +67,8 @@ class Manners(NamedTuple):
 
     tail: TailPolicy = "auto"
     limits: Limits = Limits()
+    cache_tools: bool = False
+    """Whether tools are marked for the service's cache, for models that have one."""
 
 
 class Gateway:
@@ -217,7 +219,7 @@ class Gateway:
     async def _attempt(self, asking: _Asking, lease: Lease, endpoint: Endpoint) -> Reply:
         conversation, trace = asking.conversation, asking.trace
         credential = lease.credential
-        in_full = conversation.effort is not None
+        in_full = conversation.effort is not None or self._manners.cache_tools
         model = await self._catalog.model(conversation.model, credential, endpoint, in_full=in_full)
         if lease.asks_for(model.id) is not None:
             raise _RestsNow
@@ -267,7 +269,8 @@ class Gateway:
         else:
             conversation_id = _random_uuid()
         arn = credential.profile_arn if endpoint.sends_profile_arn else None
-        addressing = Addressing(conversation_id, model.id, endpoint.origin, arn, model.effort)
+        cached_from = model.cached_from if self._manners.cache_tools else None
+        addressing = Addressing(conversation_id, model.id, endpoint.origin, arn, model.effort, cached_from)
         return to_payload(conversation, addressing, self._signatures.known, self._manners.limits)
 
 

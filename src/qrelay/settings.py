@@ -171,6 +171,9 @@ class Settings(BaseSettings):
     """What the service is told the request came from, in place of the table's."""
     require_tail: Literal["auto", "always", "never"] = "auto"
     """Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end."""
+    cache_points: Literal["none", "tools"] = "none"
+    """What of a request is marked for the service's prompt cache: `tools`, for models whose row in the account's list
+    says they have one. Some hosts are said to refuse the mark."""
     max_request_bytes: Annotated[int, Field(ge=10_000)] = 1_250_000
     """The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts
     may take more."""

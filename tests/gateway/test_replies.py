@@ -276,3 +276,13 @@ async def test_an_effort_goes_to_a_model_that_takes_it(tmp_path: Path, model: st
         assert answer.status_code == 200, answer.text
         assert relay.sim.chats[-1].body.get("additionalModelRequestFields") == told
         assert answer.headers.get("x-qrelay-ignored") == (None if told else "effort")
+
+
+async def test_tools_are_marked_for_the_cache_where_the_settings_say_so(tmp_path: Path) -> None:
+    """By default they aren't: the simulated service is one of those that refuse the mark."""
+    tools = [{"name": "Read", "description": "Reads a file. " * 300, "input_schema": {"type": "object"}}]
+    for chosen, marks, status in (("none", [], 200), ("tools", [{"cachePoint": {"type": "default"}}], 400)):
+        async with bench(tmp_path / chosen, cache_points=chosen) as relay:
+            assert (await relay.messages(tools=tools)).status_code == status
+            message = relay.sim.chats[-1].body["conversationState"]["currentMessage"]["userInputMessage"]
+            assert message["userInputMessageContext"]["tools"][1:] == marks

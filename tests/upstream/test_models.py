@@ -126,9 +126,26 @@ def test_a_page() -> None:
         "tokenLimits":{"maxInputTokens":1000000,"maxOutputTokens":64000},"supportedInputTypes":["TEXT","IMAGE"],
         "promptCaching":{"supportsPromptCaching":true}}],"defaultModel":{"modelId":"auto"},"nextToken":"t"}"""
     models, token = read_page(body)
-    assert models == [Model("m-1", "M 1", "d", 1_000_000, 64_000, ("TEXT", "IMAGE"), 1.3)]
+    assert models == [Model("m-1", "M 1", "d", 1_000_000, 64_000, ("TEXT", "IMAGE"), 1.3, cached_from=0)]
     assert models[0].window == 1_000_000
     assert token == "t"
+
+
+@pytest.mark.parametrize(
+    ("caching", "cached_from"),
+    [
+        ({"supportsPromptCaching": True, "minimumTokensPerCacheCheckpoint": 1024}, 1024),
+        ({"supportsPromptCaching": True}, 0),
+        ({"supportsPromptCaching": False, "minimumTokensPerCacheCheckpoint": 1024}, None),
+        ({"supportsPromptCaching": "yes"}, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_from_where_on_a_model_caches(caching: object, cached_from: int | None) -> None:
+    row = {"modelId": "m", "promptCaching": caching}
+    [model], _ = read_page(msgspec.json.encode({"models": [row]}))
+    assert model.cached_from == cached_from
 
 
 def effort_in(member: str, effort: object) -> dict[str, Any]:

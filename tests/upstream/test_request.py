@@ -767,6 +767,18 @@ def test_image_captioned() -> None:
     assert made.adjustments == ("image_captioned",)
 
 
+@pytest.mark.parametrize(("cached_from", "marked"), [(None, False), (0, True), (10, True), (1024, False)])
+def test_tools_end_with_a_cache_point_where_it_is_worth_one(cached_from: int | None, marked: bool) -> None:
+    """Only where the model's row says how many tokens that takes (PROTOCOL.md §2.3, §5)."""
+    tool = ToolSpec("ls", "Lists what is in a folder, hidden files too.", LS.schema)
+    conversation = Conversation(model="m", turns=(user("q"),), tools=(tool,))
+    made = to_payload(conversation, ADDRESSING._replace(cached_from=cached_from))
+    message = json.loads(made.body)["conversationState"]["currentMessage"]["userInputMessage"]
+    first, *rest = message["userInputMessageContext"]["tools"]
+    assert first["toolSpecification"]["name"] == "ls"
+    assert rest == ([{"cachePoint": {"type": "default"}}] if marked else [])
+
+
 def test_document_dropped() -> None:
     made = payload(user("q", Document("a.pdf", "AAAA", "application/pdf")))
     assert "The document 'a.pdf' of application/pdf was left out" in made.body.decode()

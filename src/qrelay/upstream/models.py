@@ -56,6 +56,8 @@ class Model(Struct, frozen=True):
     input_types: tuple[str, ...] = ()
     rate_multiplier: float | None = None
     effort: Effort | None = None
+    cached_from: int | None = None
+    """Of how many tokens the beginning of a prompt must be to be cached; None where the service doesn't say it is."""
 
     @property
     def window(self) -> int:
@@ -184,6 +186,7 @@ def _model(id_: str, row: schema.ModelRow) -> Model:
         tuple(row.supportedInputTypes or ()),
         row.rateMultiplier,
         _effort(row.additionalModelRequestFieldsSchema),
+        _cached_from(row.promptCaching),
     )
 
 
@@ -194,6 +197,13 @@ def _effort(fields: object) -> Effort | None:
         if isinstance(words, list):
             return Effort(member, tuple(word for word in cast("list[object]", words) if isinstance(word, str)))
     return None
+
+
+def _cached_from(caching: object) -> int | None:
+    if _at(caching, "supportsPromptCaching") is not True:
+        return None
+    least = _at(caching, "minimumTokensPerCacheCheckpoint")
+    return least if isinstance(least, int) else 0
 
 
 def _at(value: object, *names: str) -> object:

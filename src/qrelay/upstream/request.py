@@ -77,6 +77,8 @@ class Addressing(NamedTuple):
     origin: str
     profile_arn: str | None
     effort: Effort | None = None
+    cached_from: int | None = None
+    """Tools of at least so many tokens are marked for the service's cache; None: none are."""
 
 
 class Limits(NamedTuple):
@@ -159,7 +161,7 @@ class _Builder:
         if box.tools:
             if message.userInputMessageContext is UNSET:
                 message.userInputMessageContext = schema.UserInputMessageContext()
-            message.userInputMessageContext.tools = box.tools
+            message.userInputMessageContext.tools = self._with_cache_point(box.tools)
         request = schema.GenerateAssistantResponseRequest(
             schema.ConversationState(self._addressing.conversation_id, entries, schema.UserTurn(message)),
             self._addressing.profile_arn or UNSET,
@@ -176,6 +178,16 @@ class _Builder:
         if len(entries) > limits.history_entries:
             raise _too_long("The conversation", f"{len(entries)} turns", limits.history_entries, len(entries), size)
         return Payload(body, box.original, tuple(self._adjustments), tuple(self._ignored))
+
+    def _with_cache_point(self, tools: list[schema.Tool]) -> list[schema.Tool | schema.ToolsEnd]:
+        """The same list, with its end marked if it is long enough to be cached."""
+        least = self._addressing.cached_from
+        if least is not None:
+            specifications = [tool.toolSpecification for tool in tools]
+            size = sum(len(each.description) + len(bytes(each.inputSchema.json)) for each in specifications)
+            if size / CHARACTERS_PER_TOKEN >= least:
+                return [*tools, schema.ToolsEnd()]
+        return [*tools]
 
     def _model_fields(self) -> dict[str, dict[str, str]] | UnsetType:
         """The caller's effort, for a model that says which it takes: another word would be refused (§2.1)."""

@@ -25,6 +25,16 @@ class Tool(Struct, gc=False):
     toolSpecification: ToolSpecification
 
 
+class CachePoint(Struct, frozen=True, gc=False):
+    type: Literal["default"] = "default"
+
+
+class ToolsEnd(Struct, gc=False):
+    """An entry of `tools` that is no tool: what comes before it may be cached."""
+
+    cachePoint: CachePoint = CachePoint()
+
+
 class ToolResultContent(Struct, gc=False):
     text: str
 
@@ -37,7 +47,7 @@ class ToolResult(Struct, gc=False):
 
 class UserInputMessageContext(Struct, omit_defaults=True, gc=False):
     toolResults: list[ToolResult] | UnsetType = UNSET
-    tools: list[Tool] | UnsetType = UNSET
+    tools: list[Tool | ToolsEnd] | UnsetType = UNSET
 
 
 class BytesSource(Struct, gc=False):
@@ -203,6 +213,7 @@ class ModelRow(Struct, gc=False):
     tokenLimits: TokenLimits | None = None
     supportedInputTypes: list[str] | None = None
     additionalModelRequestFieldsSchema: Any = None
+    promptCaching: Any = None
 
 
 class ListAvailableModelsResponse(Struct, gc=False):

@@ -28,6 +28,8 @@ export default {
   "What the service is told the request came from, in place of the table's.": "向上游声明的请求来源，代替端点表的规定。",
   "Whether a reply must end with the closing events of the service; `auto`: where nothing else shows its end.": "回答是否必须以上游的结束事件收尾；`auto` 表示仅在没有其他结束标志时要求。",
   "The largest request sent to the service, images not counted; what is larger is told to be too long. Newer hosts may take more.": "发送给上游的最大请求（不计图片）；超过时报告上下文过长。较新的主机可能允许更大。",
+  "What of a request is marked for the service's prompt cache: `tools`, for models whose row in the account's list says they have one. Some hosts are said to refuse the mark.":
+    "请求的哪一部分标记为可由上游缓存：`tools` 表示工具，仅限账号列表中注明支持缓存的模型。据称有些主机会拒绝该标记。",
   "How many pages of an attached PDF the model gets as text; 0 is none. Needs `make extras`.":
     "附带的 PDF 最多有多少页作为文本交给模型；0 表示不读取。需要先运行 `make extras`。",
   "How long connecting to the service may take.": "连接上游的时限。",
