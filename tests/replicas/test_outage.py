@@ -1,5 +1,6 @@
 """What one replica changes the other sees; PostgreSQL goes and comes back."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -97,7 +98,8 @@ def test_a_database_that_says_nothing_is_one_that_is_gone(
                 refused = http.request(method, path, json=new_account(service))
                 assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store_failed"), refused.text
             checks = {check["name"]: check for check in http.get("/v2/health").json()["checks"]}
-            assert "has given no answer for 5 s" in checks["database"]["detail"]
+            # Which comes first, a look without an answer or a connection that is never made, depends on the moment.
+            assert re.search("no answer for 5 s|timeout", checks["database"]["detail"]), checks["database"]["detail"]
         until(lambda: stands() == "ready")
         assert http.post("/v2/accounts", json=new_account(service) | {"label": "after"}).status_code == 200
         until(lambda: {row["label"]: row["success_count"] for row in http.get("/v2/accounts").json()}["mine"] == 2)
