@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from qrelay.tasks import stopped
+from qrelay.tasks import stopped, uncut
 
 pytestmark = pytest.mark.anyio
 
@@ -34,6 +34,36 @@ async def test_what_it_had_failed_with_is_told() -> None:
     await asyncio.wait({task})
     with pytest.raises(ValueError, match="this"):
         await stopped(task)
+
+
+async def test_what_must_not_be_cut_ends_before_its_cancellation() -> None:
+    go_on, done = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await go_on.wait()
+        done.set()
+
+    task = asyncio.create_task(uncut(work()))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done.is_set()
+
+
+async def test_what_must_not_be_cut_and_fails_says_so() -> None:
+    async def fails() -> None:
+        raise ValueError("this")
+
+    with pytest.raises(ValueError, match="this"):
+        await uncut(fails())
+    task = asyncio.create_task(uncut(fails()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_none_is_stopped_at_once() -> None:

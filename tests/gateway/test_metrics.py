@@ -102,9 +102,12 @@ async def test_a_stream_that_broke_is_counted_as_its_error(relay: Bench) -> None
 
 
 async def test_a_store_that_fails_is_counted(relay: Bench, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3")) as other:
-        other.execute("DROP TABLE keys")
-        assert (await relay.http.post("/v2/keys", json={})).status_code == 503
+    def spoil() -> None:
+        with closing(sqlite3.connect(tmp_path / "home" / "qrelay.sqlite3", timeout=60)) as other:
+            other.execute("ALTER TABLE keys RENAME TO gone")
+
+    await asyncio.to_thread(spoil)  # the gateway runs on this loop, and must get to the end of what it writes
+    assert (await relay.http.post("/v2/keys", json={})).status_code == 503
     assert (await figures(relay))[key("qrelay_store_errors_total", op="write")] >= 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import astuple
+from psycopg import waiting
 from sqlalchemy import func, select
 
 from qrelay.database import Database, open_database
@@ -213,6 +214,25 @@ async def test_a_row_that_no_database_takes_does_not_stop_the_others(
     await journal.close()
     assert await logged(database) == [ended(2).id]
     assert (await used(database))["requests"] == 2
+
+
+async def test_closed_at_any_moment_it_loses_nothing(
+    either_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write under way ends first: PostgreSQL's driver, cancelled between two steps, leaves a broken connection."""
+    monkeypatch.setattr(journals, "_EVERY_SECONDS", 0)
+    monkeypatch.setattr(waiting, "MAX_BUSY_TIME", 0)  # it can be cancelled where else it can on a busy machine only
+    database = await open_database(either_url, open_vault(tmp_path))
+    moments = range(100)
+    for moment in moments:
+        journal = Journal(database, rows=10_000, days=1)
+        journal.start()
+        for number in range(20):
+            journal.note(ended(20 * moment + number))
+        await asyncio.sleep(moment / 10_000)
+        await journal.close()
+    assert len(await logged(database)) == 20 * len(moments)
+    await database.close()
 
 
 async def test_a_database_that_is_away_costs_the_oldest_rows_only(

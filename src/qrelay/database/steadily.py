@@ -1,11 +1,12 @@
 """Writing again and again what waits in memory, whatever happens to one try. Not what is written, nor when it is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
 from qrelay.errors import RelayError
+from qrelay.tasks import uncut
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -13,7 +14,7 @@ AGAIN_SECONDS = 1.0
 
 
 async def steadily(
-    write: Callable[[], Awaitable[object]],
+    write: Callable[[], Coroutine[object, object, object]],
     due: Callable[[], Awaitable[object]],
     *,
     waiting: str,
@@ -22,8 +23,8 @@ async def steadily(
 ) -> None:
     """Write each time `due` returns, until it is cancelled; what fails is tried again soon, until it succeeds.
 
-    A failure is told when it begins, not again while it lasts; `waiting` says what waits. `failed` comes
-    between one and the next try.
+    A write that has begun ends before a cancellation does anything. A failure is told when it begins, not again while
+    it lasts; `waiting` says what waits. `failed` comes between one and the next try.
     """
     failing = False
     while True:
@@ -31,7 +32,7 @@ async def steadily(
         try:
             if failing and failed is not None:
                 await failed()
-            await write()
+            await uncut(write())
         except Exception as error:  # whatever it is, tokens may wait here: the trying must go on
             if not failing:
                 unforeseen = not isinstance(error, RelayError)
