@@ -41,7 +41,9 @@ class Database:
     installation's, so that they outlive a change of the master key.
     """
 
-    def __init__(self, engine: AsyncEngine, vault: Vault, pepper: str, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, lines: Lines, vault: Vault, pepper: str, clock: Callable[[], float]
+    ) -> None:
         self.engine = engine
         self.vault = vault
         self.pepper = pepper
@@ -54,7 +56,7 @@ class Database:
         self.failures: Counter[str] = Counter()
         """How often it could not be used, to `read` and to `write`."""
         self._silent = False
-        self._lines = Lines(engine)
+        self._lines = lines
         self._proving: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[bool] | None = None
         path = engines.sqlite_path(engine)
@@ -204,10 +206,11 @@ async def open_database(
     upgrade. Raises RelayError: store_failed, or configuration_refused for a master key that isn't this database's.
     """
     engine = engines.connect(url, busy_seconds=busy_seconds)
+    lines = Lines(engine)
     try:
         if (copy := await migrate(engine, backups=backups)) is not None:
             log.info("the database was upgraded", copy_from_before=str(copy))
-        database = Database(engine, vault, await _pepper(engine, vault), clock or SteadyClock())
+        database = Database(engine, lines, vault, await _pepper(engine, vault), clock or SteadyClock())
         await database.look()
         database.watch.add(database.look)
     except BaseException:
