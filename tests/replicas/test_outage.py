@@ -104,4 +104,17 @@ def test_a_database_that_says_nothing_is_one_that_is_gone(
         assert http.post("/v2/accounts", json=new_account(service) | {"label": "after"}).status_code == 200
         until(lambda: {row["label"]: row["success_count"] for row in http.get("/v2/accounts").json()}["mine"] == 2)
         with postgres.frozen():
-            assert server.end().code == 0  # at once, when nobody has noticed yet
+            until(lambda: stands() == "degraded")
+            assert server.end().code == 0
+
+
+def test_it_ends_though_its_database_has_just_begun_to_say_nothing(
+    replica: Replicas, started: Started, service: Simulator, postgres: Postgres
+) -> None:
+    """Before anybody has noticed, and with the connections of its first moments."""
+    server = started(replica())
+    with httpx.Client(base_url=server.url(), timeout=DEADLINE) as http:
+        http.post("/v2/accounts", json=new_account(service))
+        assert http.post("/v1/messages", json=ASKED).status_code == 200
+    with postgres.frozen():
+        assert server.end().code == 0
