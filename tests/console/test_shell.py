@@ -101,7 +101,8 @@ async def test_nothing_is_cut_off(browser: Browser, tmp_path: Path, language: st
         await page.set_viewport_size({"width": 360, "height": 740})
         await desk.open("/console/keys")
         await page.locator("main .primary").click()
-        await page.locator("dialog input").press("Enter")
+        await expect(page.locator("dialog input")).to_be_focused()  # a dialog that isn't open yet takes no key
+        await page.keyboard.press("Enter")
         await expect(page.locator("dialog pre")).to_be_visible()
         assert await page.locator("dialog").evaluate("(box) => box.scrollWidth - box.clientWidth") <= 0
 
