@@ -33,7 +33,7 @@ class Sections(TyperGroup):
             error.message = error.message.removeprefix("Value error, ").replace("Input should", "it should")
             raise
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the same
         """A list under each heading, all of one width."""
         width = max(len(name) for names in SECTIONS.values() for name in names)
         for heading, names in SECTIONS.items():
