@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     upstream_protocol = "upstream_protocol"
     store_failed = "store_failed"
     configuration_refused = "configuration_refused"
+    gateway_overloaded = "gateway_overloaded"
     stopping = "stopping"
     internal = "internal"
 
@@ -191,6 +192,10 @@ CATALOGUE: dict[ErrorCode, Row] = {
     ErrorCode.configuration_refused: Row(
         500, 500, "api_error", "server_error", "configuration_refused", False,
         "Correct what the message names and start qrelay again (docs/reference/settings.md).",
+    ),
+    ErrorCode.gateway_overloaded: Row(
+        503, 529, "overloaded_error", "server_error", "server_is_overloaded", True,
+        "Wait as long as Retry-After says and send the request again.",
     ),
     ErrorCode.stopping: Row(
         503, 529, "overloaded_error", "server_error", "server_is_overloaded", True,

@@ -126,6 +126,19 @@ class Settings(BaseSettings):
     """Whether there are management routes; with false they answer 404."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """The largest request body that is read; a larger one is answered with 413."""
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """How many client connections are open at once, at most half of the file descriptors that the process may have.
+    Beyond it the oldest idle connection is closed; if none is idle, chat requests get 503."""
+    max_connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    """How many of them may come from one address. Loopback addresses and QRELAY_TRUSTED_PROXIES are not limited."""
+    head_timeout_seconds: Seconds = 20
+    """How long the head of a request may take to arrive; then the answer is 408. A connection that sends nothing at
+    all is closed after the same time."""
+    body_timeout_seconds: Seconds = 30
+    """How long the body of a request may take to arrive, plus one second for every 500 bytes that came; then the
+    answer is 408."""
+    send_timeout_seconds: Seconds = 300
+    """How long a client may leave its answer unread before the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
     """How long after SIGTERM new requests are still taken, while `/readyz` says not ready: behind a load balancer, so
     long as it takes to notice."""

@@ -12,7 +12,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from qrelay.http.app import App, build_app
-from qrelay.http.connection import Connection
+from qrelay.server.protocol import HTTPProtocol
 from qrelay.settings import Settings
 from qrelay.simulator.server import Simulator
 from qrelay.vault import open_vault
@@ -29,7 +29,7 @@ async def serving(settings: Settings, app: App | None = None) -> AsyncGenerator[
     app = app or build_app(settings)
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=HTTPProtocol,
         port=0,
         lifespan="on",
         log_config=None,

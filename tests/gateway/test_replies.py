@@ -15,7 +15,6 @@ from starlette.types import Message as Sent
 from starlette.types import Scope
 
 from qrelay.http.app import build_app
-from qrelay.http.incoming import WHEN_LEFT
 from qrelay.simulator.named import CHINESE, EMOJI
 from qrelay.simulator.server import Simulator
 from tests.apis import captures
@@ -202,7 +201,7 @@ async def test_a_ping_on_its_way_to_a_slow_client_goes_before_the_end(tmp_path: 
         async with app.opened():
             sim.next("silence")
             path, headers = "/v1/messages", [(b"host", b"localhost")]
-            scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": headers, WHEN_LEFT: id}
+            scope: Scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
             await app(scope, receive, send)
     bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
     assert any(b"event: ping" in body for body in bodies)

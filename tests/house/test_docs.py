@@ -97,7 +97,7 @@ def test_the_map_of_the_code_is_true() -> None:
         assert any(path == name or path.endswith(f"/{name}") for path in there), name
 
 
-@pytest.mark.parametrize("room", ["accounts", "accounts/importing", "database", "http", "keys"])
+@pytest.mark.parametrize("room", ["accounts", "accounts/importing", "database", "http", "keys", "server"])
 def test_the_map_of_a_room_is_true(room: str) -> None:
     folder = ROOT / "src/qrelay" / room
     told = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""

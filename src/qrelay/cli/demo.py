@@ -56,7 +56,8 @@ async def _live(chosen: Settings, folder: Path) -> None:
                 touring.append(asyncio.create_task(tour.show(url, ours.api_keys, console=ours.console)))
 
             try:
-                await serve_app(build_app(ours), sockets, ready)
+                app = build_app(ours)
+                await serve_app(app, sockets, ready, table=app.connections)
             finally:
                 for task in touring:
                     task.cancel()

@@ -53,7 +53,8 @@ def serve(chosen: Settings) -> None:
 
         app = build_app(chosen, folder=Path.cwd())
         drain = Drain(app.leaving, chosen.drain_seconds, chosen.shutdown_seconds)
-        run_loop(serve_app(app, sockets, ready, private.listener if private else None, drain))
+        listener = private.listener if private else None
+        run_loop(serve_app(app, sockets, ready, listener, drain, table=app.connections))
 
 
 def ready_line(chosen: Settings, listener: socket.socket) -> str:

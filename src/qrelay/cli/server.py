@@ -1,6 +1,6 @@
 """One ASGI app on one address, and for its owner on a socket, until it is told to stop. Not what the app does.
 
-uvicorn is the server, `http.connection` what speaks HTTP in it. What is done here differs from uvicorn: the address is
+uvicorn is the server, `server.protocol` what speaks HTTP in it. What is done here differs from uvicorn: the address is
 taken before the app starts, and a signal is a good end: no traceback, no second signal raised.
 
     Ctrl-C, or a second signal    open answers are cut at once (their handlers see the client leave, and clean up)
@@ -15,8 +15,9 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,9 +26,10 @@ from uvicorn.server import HANDLED_SIGNALS
 from qrelay.cli.listening import BACKLOG
 from qrelay.cli.outcome import Failed
 from qrelay.errors import RelayError
-from qrelay.http.connection import Connection
 from qrelay.http.doors import for_owner
 from qrelay.http.leaving import Leaving
+from qrelay.server.connections import ConnectionTable
+from qrelay.server.protocol import HTTPProtocol
 
 _GRACE = 2  # seconds for handlers to clean up after their client is gone
 
@@ -46,15 +48,18 @@ async def serve_app(
     ready: Callable[[], None],
     private: socket.socket | None = None,
     drain: Drain | None = None,
+    *,
+    table: ConnectionTable,
 ) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called when the app has started. Raises what its start raised.
 
-    Who comes by `private` is the owner. Without `drain` every signal is Ctrl-C.
+    Who comes by `private` is the owner. Without `drain` every signal is Ctrl-C. `table` holds the connections.
     """
     start = _Start(app, drain)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
-        await _Server(_config(start), ready, private, _config(for_owner(app)), drain).serve(sockets)
+        server = _Server(_config(start, table), ready, private, _config(for_owner(app), table), drain, table=table)
+        await server.serve(sockets)
     except SystemExit as stopped:
         if start.failure is not None:
             raise start.failure from None
@@ -75,10 +80,10 @@ async def until_signal() -> None:
     await heard.wait()
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
+def _config(app: ASGIApp, table: ConnectionTable) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=Connection,
+        http=cast("type[asyncio.Protocol]", partial(HTTPProtocol, table=table)),  # called as a class is, and no more
         ws="none",
         lifespan="on",
         log_config=None,
@@ -99,8 +104,11 @@ class _Server(uvicorn.Server):
         private: socket.socket | None,
         private_config: uvicorn.Config,
         drain: Drain | None,
+        *,
+        table: ConnectionTable,
     ) -> None:
         super().__init__(config)
+        self._table = table
         self._drain = drain
         self._at_once = False
         self._ready = ready
@@ -121,7 +129,7 @@ class _Server(uvicorn.Server):
         config.load()
 
         def protocol() -> asyncio.Protocol:
-            return Connection(config, self.server_state, self.lifespan.state)
+            return HTTPProtocol(config, self.server_state, self.lifespan.state, table=self._table)
 
         return await asyncio.get_running_loop().create_unix_server(protocol, sock=private)
 

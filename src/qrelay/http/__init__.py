@@ -1,7 +1,6 @@
 """The rim towards clients: ASGI, doors, routes. No translation and no choice of account is made here.
 
 app             everything put together                 from_settings   what settings alone decide
-connection      a client's socket to ASGI               incoming        one request on it, and its answer
 leaving         the end of a server                     body            a request's body, up to a size
 
 Who may do what:

@@ -76,6 +76,7 @@ from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
+from qrelay.server.connections import ConnectionTable
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
 from qrelay.upstream.catalog import Catalog
@@ -101,6 +102,7 @@ class App:
 
     def __init__(self, settings: Settings, *, background: bool, folder: Path | None) -> None:
         self.leaving = Leaving()
+        self.connections = ConnectionTable(from_settings.connection_limits(settings))
         self.has_account = False  # at its start
         self._settings = settings
         self._folder = folder

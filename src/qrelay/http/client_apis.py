@@ -8,7 +8,9 @@ spawned per event. Not here: what is written (`delivery`).
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
 
 import structlog
 from msgspec.structs import replace
@@ -21,10 +23,13 @@ from qrelay.http.body import ClientLeft, read_body
 from qrelay.http.delivery import Delivery
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings, client_of
-from qrelay.http.incoming import WHEN_LEFT
 from qrelay.http.leaving import Leaving
+from qrelay.server.connections import OVER_CAPACITY
+from qrelay.server.protocol import DISCONNECT
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+OnDisconnect: TypeAlias = Callable[[Callable[[], None] | None], None]
 
 
 class ChatRoute:
@@ -76,12 +81,15 @@ class ChatRoute:
         delivery.client = client_of(scope)
         try:
             delivery.owner = owner = self._doors.check_client(scope)
+            extensions: dict[str, Any] = scope.get("extensions") or {}
+            _check_capacity(extensions)
             body = await read_body(scope, receive, self._max_body)
             call = await self._understood(body, Stamp(delivery.id, time.time), owner)
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             delivery.asked_for(call)
-            await _to_its_end(scope[WHEN_LEFT], delivery, self._leaving, self._answer(call, delivery))
+            with _watched(extensions.get(DISCONNECT), receive) as on_disconnect:
+                await _to_its_end(on_disconnect, delivery, self._leaving, self._answer(call, delivery))
         except ClientLeft:
             delivery.left()
         except RelayError as error:
@@ -115,8 +123,33 @@ class ChatRoute:
                 await delivery.whole(call, events)
 
 
+@contextmanager
+def _watched(on_disconnect: OnDisconnect | None, receive: Receive) -> Generator[OnDisconnect]:
+    """Return what takes a callback for the client's disconnect: the server's own, or one that waits in `receive`."""
+    if on_disconnect is not None:
+        yield on_disconnect
+        return
+    callback: Callable[[], None] | None = None
+
+    def set_callback(given: Callable[[], None] | None) -> None:
+        nonlocal callback
+        callback = given
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if callback is not None:
+            callback()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield set_callback
+    finally:
+        watching.cancel()
+
+
 async def _to_its_end(
-    when_left: Callable[[Callable[[], None] | None], None],
+    on_disconnect: OnDisconnect,
     delivery: Delivery,
     leaving: Leaving,
     answer: Awaitable[None],
@@ -138,7 +171,7 @@ async def _to_its_end(
     def hurried() -> None:
         stop(RelayError(ErrorCode.stopping, "The gateway is being stopped, and this answer took too long to wait for."))
 
-    when_left(lambda: stop(ClientLeft()))
+    on_disconnect(lambda: stop(ClientLeft()))
     leaving.enter(hurried)
     try:
         await answer
@@ -149,7 +182,13 @@ async def _to_its_end(
         raise
     finally:
         leaving.leave(hurried)
-        when_left(None)
+        on_disconnect(None)
+
+
+def _check_capacity(extensions: Mapping[str, Any]) -> None:
+    """Raise RelayError(gateway_overloaded) on a connection that is kept for probes and the console."""
+    if OVER_CAPACITY in extensions:
+        raise RelayError(ErrorCode.gateway_overloaded, "The gateway has too many open connections.", retry_after=5)
 
 
 _SESSION_HEADERS = frozenset({b"x-claude-code-session-id", b"session-id", b"x-session-id"})

@@ -11,6 +11,7 @@ from qrelay.database import Database, holds_secrets, open_database
 from qrelay.outward import proxy_for
 from qrelay.outward.http1 import Connections
 from qrelay.outward.public import public_addresses
+from qrelay.server.connections import ConnectionLimits
 from qrelay.settings import Settings
 from qrelay.trust import trusting, unchecked
 from qrelay.upstream.client import Timeouts
@@ -62,6 +63,18 @@ def image_connections(settings: Settings) -> Connections:
     if settings.remote_images == "public":
         return Connections(tls, resolve=public_addresses)
     return Connections(tls, proxy_for(settings.proxy, settings.no_proxy))
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Limits on clients' connections."""
+    return ConnectionLimits(
+        total=settings.max_connections,
+        per_address=settings.max_connections_per_address,
+        trusted=settings.trusted_proxies,
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        send_seconds=settings.send_timeout_seconds,
+    )
 
 
 def endpoint_table(settings: Settings) -> Table:
