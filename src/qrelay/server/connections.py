@@ -10,8 +10,6 @@ that probes and the console still answer; its chat requests are refused (`scope[
 
 import asyncio
 import ipaddress
-import select
-import socket
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -26,7 +24,6 @@ _CHECK_SECONDS: Final = 1.0
 _DESCRIPTORS_KEPT: Final = 128
 """File descriptors for everything but connections: the database, logs, listeners."""
 _DESCRIPTORS_WANTED: Final = 65_536
-_HUNG_UP: Final = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 
 
 class ConnectionLimits(Struct, frozen=True, kw_only=True):
@@ -53,10 +50,8 @@ class LimitedConnection(Protocol):
     over_capacity: bool
     transport: asyncio.Transport
 
-    @property
-    def reading_paused(self) -> bool: ...
-    def check_deadlines(self, now: float) -> None: ...
-    def disconnected(self) -> None: ...
+    def check_deadlines(self, now: float) -> None:
+        """Close the connection if it takes too long; `now` is the event loop's time."""
 
 
 class ConnectionTable:
@@ -137,16 +132,10 @@ class ConnectionTable:
         return False
 
     def _check(self) -> None:
-        """Close connections that take too long, and find clients that left while nothing was read from them."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        paused: list[LimitedConnection] = []
         for connection in list(self._all):
             connection.check_deadlines(now)
-            if connection.reading_paused:
-                paused.append(connection)
-        for connection in _hung_up(paused):
-            connection.disconnected()
         self._timer = loop.call_later(_CHECK_SECONDS, self._check) if self._all else None
 
 
@@ -155,24 +144,6 @@ def _first(candidates: Iterable[LimitedConnection], address: str | None) -> Limi
         if connection.address is not None and address in (None, connection.address):
             return connection
     return None
-
-
-def _hung_up(connections: list[LimitedConnection]) -> list[LimitedConnection]:
-    """Return those whose client has closed its side.
-
-    An event loop reports that only while it reads, and it doesn't read from a client that has sent more than can be
-    taken now. Linux tells it without reading (POLLRDHUP); elsewhere only a reset is seen.
-    """
-    if not connections or not _HUNG_UP:
-        return []
-    poll = select.poll()
-    by_descriptor: dict[int, LimitedConnection] = {}
-    for connection in connections:
-        own: socket.socket | None = connection.transport.get_extra_info("socket")
-        if own is not None and (descriptor := own.fileno()) >= 0:
-            by_descriptor[descriptor] = connection
-            poll.register(descriptor, _HUNG_UP)
-    return [by_descriptor[descriptor] for descriptor, event in poll.poll(0) if event & _HUNG_UP]
 
 
 def _descriptor_limit() -> int:

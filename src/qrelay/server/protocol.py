@@ -38,8 +38,10 @@ HEAD_LIMIT: Final = 64 * 1024
 HEADER_LIMIT: Final = 256
 _LINGER_SECONDS: Final = 2.0
 """Keep reading this long after rejecting a request: closing at once sends a TCP reset that may destroy the answer."""
-_EARLY_REQUESTS: Final = 8
-"""Requests that may wait for the current one to be answered before the client is made to wait too."""
+_EARLY_REQUESTS: Final = 100
+_EARLY_BYTES: Final = 64 * 1024
+"""Requests, and bytes of their bodies, that may wait for the current one to be answered. What comes beyond is discarded
+and the connection closes after the current answer: only while data is read is a client seen to leave."""
 
 
 class RejectedRequest(Exception):  # noqa: N818 - not a fault of ours
@@ -57,6 +59,7 @@ _HEAD_TOO_LARGE: Final = RejectedRequest(
     f"The head of the request has more than {HEAD_LIMIT} bytes or {HEADER_LIMIT} fields.",
 )
 _TOO_SLOW: Final = RejectedRequest(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
+_TOO_EARLY: Final = RejectedRequest(HTTPStatus.BAD_REQUEST, "Wait for an answer before you send more requests.")
 _FULL: Final = RejectedRequest(HTTPStatus.SERVICE_UNAVAILABLE, "There are too many connections. Try again later.")
 
 
@@ -77,7 +80,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self.address: str | None = None
         self.over_capacity = False
         self.parser = _parser(self)
-        self._table = table or _default_table()
+        self._table = _default_table() if table is None else table
         self._running: RequestResponseCycle | None = None
         self._disconnect_callback: Callable[[], None] | None = None
         self._extensions: dict[str, Any] = {DISCONNECT: self._on_disconnect}
@@ -91,6 +94,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         """When the head or body that is being received began to arrive; before the first one, the connection."""
         self._body_size = 0
+        self._early_size = 0
         self._stalled_since: float | None = None
 
     # --- asyncio's and uvicorn's calls --------------------------------------------------------------------------------
@@ -143,10 +147,6 @@ class HTTPProtocol(HttpToolsProtocol):
 
     # --- the table's calls --------------------------------------------------------------------------------------------
 
-    @property
-    def reading_paused(self) -> bool:
-        return self.flow.read_paused
-
     def check_deadlines(self, now: float) -> None:
         """Close the connection if a head, a body or a response takes too long."""
         limits = self._table.limits
@@ -163,10 +163,6 @@ class HTTPProtocol(HttpToolsProtocol):
             self._reject(_TOO_SLOW)
         elif self.cycle is None and self.timeout_keep_alive_task is None and now - self._since > limits.head_seconds:
             self.transport.close()  # nothing has ever come
-
-    def disconnected(self) -> None:
-        """The client has left, although data that it sent before is still unread."""
-        self.transport.abort()
 
     # --- httptools' calls ---------------------------------------------------------------------------------------------
 
@@ -196,14 +192,21 @@ class HTTPProtocol(HttpToolsProtocol):
         self._since = self.loop.time()
         self._table.idle.pop(self, None)
         self._table.reading[self] = None
-        if len(self.pipeline) <= _EARLY_REQUESTS:
-            self.flow.resume_reading()  # only a connection that is read from is seen to end
+        if self.pipeline:
+            if len(self.pipeline) > _EARLY_REQUESTS:
+                raise _TOO_EARLY
+            self.flow.resume_reading()
 
     def on_body(self, body: bytes) -> None:
         self._unstructured = 0
         self._body_size += len(body)
-        if self.cycle is not None:
-            super().on_body(body)
+        if self.cycle is None:
+            return
+        if self.cycle is not self._running and not self.cycle.response_complete:
+            self._early_size += len(body)
+            if self._early_size > _EARLY_BYTES:
+                raise _TOO_EARLY
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         if self._offers_upgrade:
@@ -213,6 +216,7 @@ class HTTPProtocol(HttpToolsProtocol):
         self._table.reading.pop(self, None)
         if self.cycle is not None:
             super().on_message_complete()
+            self.flow.resume_reading()  # a large last part has paused it, and a client that leaves wouldn't be noticed
             if self.cycle.response_complete:
                 self._become_idle()
 
@@ -220,6 +224,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGIApp) -> None:  # type: ignore[override] -- same call
         self._running = cycle
+        self._early_size = 0
         if cycle.scope["http_version"] == "1.0":
             app = _ended_by_closing(app, cycle)
         super()._start_asgi_task(cycle, app)  # type: ignore[arg-type] -- an ASGI app under another name
@@ -380,5 +385,6 @@ _shared: ConnectionTable | None = None
 def _default_table() -> ConnectionTable:
     """Return the table for servers that were given none: `uvicorn --http qrelay.server.protocol:HTTPProtocol`."""
     global _shared  # noqa: PLW0603 - descriptors are the process's, and so is their limit
-    _shared = _shared or ConnectionTable(ConnectionLimits())
+    if _shared is None:
+        _shared = ConnectionTable(ConnectionLimits())
     return _shared
