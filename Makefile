@@ -25,7 +25,7 @@ extras: .venv/.extras ## Add what qrelay needs to keep its state in PostgreSQL, 
 run: .venv/.run ## Serve: on the accounts that are stored, else a demonstration (PORT=8000).
 	@$(BIN)/qrelay run
 
-test: .venv/.dev .venv/.browser .venv/.nginx ## Check style, types and imports, and run every test.
+test: .venv/.dev .venv/.browser .venv/.nginx .venv/.caddy ## Check style, types and imports, and run every test.
 	@$(STYLE); $(TYPES) & types=$$!; \
 	$(BIN)/pytest -n 4 --dist worksteal --inline-snapshot=disable || status=1; \
 	wait $$types || status=1; exit $$status
@@ -106,6 +106,15 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 	{ unpacked || { $$root apt-get -qq update && unpacked; }; } >/dev/null 2>&1 || true; }
 	@PATH="$$PATH:/usr/sbin:.venv/nginx/usr/sbin"; nginx -v 2>/dev/null && touch $@ || \
 	echo "SKIP deploy/nginx.conf in nginx: there is none (Debian: nginx-light)"
+
+# Caddy for the tests of deploy/Caddyfile: one program, unpacked for the same reason.
+.venv/.caddy: | .venv/.python
+	@command -v caddy >/dev/null || { \
+	echo "Fetching Caddy for its tests ..."; root=; test "$$(id -u)" = 0 || root='sudo -n'; mkdir -p .venv/caddy; \
+	cd .venv/caddy && unpacked() { apt-get -qq download caddy && dpkg -x caddy_*.deb . && ./usr/bin/caddy version; }; \
+	{ unpacked || { $$root apt-get -qq update && unpacked; }; } >/dev/null 2>&1 || true; }
+	@PATH="$$PATH:.venv/caddy/usr/bin"; caddy version >/dev/null 2>&1 && touch $@ || \
+	echo "SKIP deploy/Caddyfile in Caddy: there is none (Debian: caddy)"
 
 .venv/.dev: requirements/dev.txt .venv/.run
 	@echo "Installing what its tests need ..."
