@@ -5,7 +5,8 @@ leaving         the end of a server                     body            a reques
 
 Who may do what:
 doors           keys, admin secret, loopback            asked           what a request says of its sender
-visitors        whose address it counts for             cors            pages of other origins
+host            what a Host field and an Origin name    visitors        whose address it counts for
+cors            pages of other origins
 
 Client routes:
 client_apis     the chat routes' driver                 delivery        what it writes

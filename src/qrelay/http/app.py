@@ -63,6 +63,7 @@ from qrelay.http.cors import origin_of, preflight, with_cors
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings
 from qrelay.http.gate import Gate
+from qrelay.http.host import check_host
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import is_management, refusal
 from qrelay.http.shelf import Shelf
@@ -117,6 +118,11 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            try:
+                check_host(scope)
+            except RelayError as error:
+                await _told(error, Request(scope), f"req_{new_id()}")(scope, receive, send)
+                return
             if self._opens_to_pages(scope) and (origin := origin_of(scope)) and self._doors.allows_origin(origin):
                 if scope["method"] == "OPTIONS":
                     await preflight(origin, send)
@@ -348,7 +354,7 @@ class App:
         """A route nobody has, in the shape the caller speaks."""
         not_allowed = isinstance(error, HTTPException) and error.status_code == 405
         code = ErrorCode.method_not_allowed if not_allowed else ErrorCode.route_unknown
-        told = RelayError(code, f"This gateway has no route {request.method[:20]} {request.url.path[:200]}.")
+        told = RelayError(code, f"This gateway has no route {request.method[:20]} {request.scope['path'][:200]}.")
         return _told(told, request, f"req_{new_id()}")
 
     async def _failed(self, request: Request, error: Exception) -> Response:
@@ -362,8 +368,9 @@ class App:
 
 
 def _told(error: RelayError, request: Request, request_id: str) -> Response:
-    if is_management(request.url.path):
-        return refusal(error, request.url.path)
+    path: str = request.scope["path"]  # `request.url` would be made of the Host field too
+    if is_management(path):
+        return refusal(error, path)
     return models.error_response(error, models.family_of(request), request_id)
 
 

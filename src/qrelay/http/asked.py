@@ -1,11 +1,10 @@
 """What of a request says who sends it: key, names, origin, cookie, a proxy's traces. Not what they may do: `doors`."""
 
-from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from qrelay.http.host import Host, Origin, parse_host, parse_origin
 from qrelay.settings import is_loopback
 
 _PROXY_HEADERS = frozenset(
@@ -16,9 +15,12 @@ _OWN_SITES = frozenset({"", "same-origin", "none"})
 
 
 class Asked(NamedTuple):
-    """The headers of a request that doors look at; "" for one that isn't there."""
+    """The headers of a request that doors look at; "" for one that isn't there.
 
-    host: str
+    `host` is None without a valid one. `origin` is the header's text.
+    """
+
+    host: Host | None
     origin: str
     bearer: str
     api_key: str
@@ -41,7 +43,7 @@ def asked(scope: Scope) -> Asked:
             through_proxy = True
     scheme, _, token = authorization.strip().partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return Asked(host, origin, bearer, api_key.strip(), through_proxy)
+    return Asked(parse_host(host.strip(" \t")), origin, bearer, api_key.strip(), through_proxy)
 
 
 def _joined(before: str, value: bytes) -> str:
@@ -59,7 +61,8 @@ def from_this_machine(scope: Scope, request: Asked) -> bool:
     return (
         peer is not None
         and is_loopback(peer[0])
-        and is_loopback(host_name_of(request.host))
+        and request.host is not None
+        and request.host.loopback
         and not request.through_proxy
         and scope.get("http_version") != "1.0"
         and (not from_foreign_page(scope, request) or _follows_a_link(scope, request))
@@ -82,27 +85,15 @@ def _follows_a_link(scope: Scope, request: Asked) -> bool:
     )
 
 
-@lru_cache(maxsize=256)
-def host_name_of(host: str) -> str:
-    """`localhost:8000` to `localhost`, `[::1]:8000` to `::1`."""
-    return hostname(f"//{host}")
-
-
-def hostname(url: str) -> str:
-    """The name in an address, "" where it is none: `localhost:80, evil.example` has no number for a port."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return ""
-    return parts.hostname or ""
+def origin(request: Asked) -> Origin | None:
+    """Return the origin of the page that the request is for; None for a program's request, or an opaque origin."""
+    return parse_origin(request.origin)
 
 
 def same_origin(request: Asked) -> bool:
-    try:
-        return urlsplit(request.origin).netloc.lower() == request.host.lower() != ""
-    except ValueError:
-        return False
+    """Whether the request is for a page of this gateway."""
+    page = origin(request)
+    return page is not None and request.host is not None and page.is_at(request.host)
 
 
 def peer_of(scope: Scope) -> str | None:

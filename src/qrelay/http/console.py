@@ -147,7 +147,7 @@ async def _closed(_: Request) -> Response:
 async def _asset(request: Request) -> Response:
     """A file by its name; none by another digest, which is of a page of another version."""
     file = site().files.get(request.path_params["path"])
-    current = request.url.path.startswith(f"{site().root}/")
+    current = request.scope["path"].startswith(f"{site().root}/")
     if file is None or not current:
         return Response(status_code=404, headers={**_SHARED, "cache-control": "no-store"})
     packs = "gzip" in request.headers.get("accept-encoding", "")

@@ -2,10 +2,12 @@
 
 from starlette.types import Message, Scope, Send
 
+from qrelay.http.asked import header
+
 
 def origin_of(scope: Scope) -> str | None:
     """The page a browser asks for, None where no browser says."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)
+    return header(scope, b"origin") or None
 
 
 def _headers(origin: str) -> list[tuple[bytes, bytes]]:

@@ -30,17 +30,16 @@ from qrelay.http.asked import (
     from_foreign_page,
     from_this_machine,
     header,
-    host_name_of,
-    hostname,
+    origin,
     same_origin,
     session_token,
 )
+from qrelay.http.host import Host
 from qrelay.http.visitors import Visitors
 from qrelay.keys import Keys
 from qrelay.keys.attempts import Attempts
 from qrelay.keys.sessions import Sessions
 from qrelay.records.audit import Actor
-from qrelay.settings import is_loopback
 
 CSRF_HEADER: Final = "x-qrelay-csrf"
 BACKGROUND_HEADER: Final = "x-qrelay-background"
@@ -106,11 +105,15 @@ class Doors:
         request = asked(scope)
         if self._keys.needed or not self._on_loopback:
             return self._check_key(request)
-        if not self._names_us(request.host):
+        if not self._is_ours(request.host):
+            name = request.host.name if request.host else ""
             raise RelayError(
-                ErrorCode.client_forbidden, f"This gateway is not called {request.host[:100]!r}, and it has no keys."
+                ErrorCode.client_forbidden,
+                f"Host {name[:100]!r} is not allowed.",
+                remedy="Add it to QRELAY_ALLOWED_HOSTS, or call the gateway by a loopback name.",
             )
-        if request.origin and not (self.allows_origin(request.origin) or is_loopback(hostname(request.origin))):
+        page = origin(request)
+        if request.origin and not (self.allows_origin(request.origin) or (page and page.host.loopback)):
             raise RelayError(
                 ErrorCode.client_forbidden,
                 f"Pages of {request.origin[:100]!r} may not use this gateway.",
@@ -231,9 +234,8 @@ class Doors:
         """Whether a browser page of that origin may read the client routes' answers (CORS)."""
         return origin.rstrip("/").lower() in self._cors_origins
 
-    def _names_us(self, host: str) -> bool:
-        name = host_name_of(host)
-        return is_loopback(name) or name.lower() in self._allowed_hosts
+    def _is_ours(self, host: Host | None) -> bool:
+        return host is not None and (host.loopback or host.name in self._allowed_hosts)
 
 
 def _in_background(scope: Scope) -> bool:

@@ -43,7 +43,7 @@ def told(endpoint: Endpoint) -> Endpoint:
         try:
             return await endpoint(request)
         except RelayError as error:
-            return refusal(error, request.url.path)
+            return refusal(error, request.scope["path"])
 
     return answer
 

@@ -35,7 +35,7 @@ def routes(
         try:
             await doors.check_metrics(request.scope)
         except RelayError as error:
-            return refusal(error, request.url.path)
+            return refusal(error, request.scope["path"])
         text, content_type = encoder()(request.headers.get("accept", ""))
         return Response(text, headers={"content-type": content_type})
 

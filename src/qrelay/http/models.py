@@ -24,7 +24,7 @@ _MOST_ROWS = 1000
 def family_of(request: Request) -> Family:
     """Whose shape a caller wants where the route doesn't say: on a path both families share, or one nobody has."""
     anthropic = "anthropic-version" in request.headers or "x-api-key" in request.headers
-    return "anthropic" if anthropic or "messages" in request.url.path.split("/") else "openai"
+    return "anthropic" if anthropic or "messages" in request.scope["path"].split("/") else "openai"
 
 
 def error_response(error: RelayError, family: Family, request_id: str) -> Response:
