@@ -4,18 +4,18 @@ uvicorn is the server, `server.protocol` what speaks HTTP in it. What is done he
 taken before the app starts, and a signal is a good end: no traceback, no second signal raised.
 
     Ctrl-C, or a second signal    open answers are cut at once (their handlers see the client leave, and clean up)
-    SIGTERM                       `Drain`: not ready, then no new connections, then what is open ends or is ended
+    SIGTERM                       `Drain`: not ready, then no new connections, then open answers end (`server.drain`)
 """
 
 import asyncio
 import gc
 import logging
-import math
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
 from functools import partial
+from itertools import zip_longest
 from types import FrameType
 from typing import NamedTuple, cast
 
@@ -29,13 +29,26 @@ from qrelay.errors import RelayError
 from qrelay.http.doors import for_owner
 from qrelay.http.leaving import Leaving
 from qrelay.server.connections import ConnectionTable
+from qrelay.server.drain import (
+    CLOSE,
+    HANDSHAKE_SECONDS,
+    IdleTimes,
+    announce_close,
+    drop_new_connections,
+    established,
+)
 from qrelay.server.protocol import HTTPProtocol
 
 _GRACE = 2  # seconds for handlers to clean up after their client is gone
+_KEEP_ALIVE = 150  # seconds; proxies keep a connection for less (nginx 60, Caddy 120), so they close it first
 
 
 class Drain(NamedTuple):
-    """How a server is emptied: still open for `open_seconds`, then `patience_seconds` for what is under way."""
+    """How a server ends on SIGTERM.
+
+    For `open_seconds` it accepts connections, and says that it isn't ready. Then open answers have `patience_seconds`.
+    Connections that are kept are closed after `open_seconds` without a request.
+    """
 
     leaving: Leaving
     open_seconds: float
@@ -55,7 +68,7 @@ async def serve_app(
 
     Who comes by `private` is the owner. Without `drain` every signal is Ctrl-C. `table` holds the connections.
     """
-    start = _Start(app, drain)
+    start = _Start(app)
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     try:
         server = _Server(_config(start, table), ready, private, _config(for_owner(app), table), drain, table=table)
@@ -91,7 +104,7 @@ def _config(app: ASGIApp, table: ConnectionTable) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=75,
+        timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=_GRACE,
     )
 
@@ -134,17 +147,12 @@ class _Server(uvicorn.Server):
         return await asyncio.get_running_loop().create_unix_server(protocol, sock=private)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        drain, ending = self._drain, None
+        drain = self._drain
         if drain is None or self._at_once:
             self._cut()
         else:
-            drain.leaving.begin()
-            await self._stay_open(drain.open_seconds)
-            ending = asyncio.get_running_loop().call_later(drain.patience_seconds, drain.leaving.hurry)
-            self.config.timeout_graceful_shutdown = math.ceil(drain.patience_seconds) + _GRACE
+            await self._empty(drain, sockets or [])
         await super().shutdown(sockets)
-        if ending is not None:
-            ending.cancel()
         if self.force_exit:  # uvicorn would leave the app's own end out: the store is closed all the same
             self._cut()
             if self.server_state.tasks:
@@ -155,11 +163,61 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
-    async def _stay_open(self, seconds: float) -> None:
-        for _ in range(math.ceil(seconds * 10)):
-            if self.force_exit:  # what a signal's handler may set, and so nothing to wait for
+    async def _empty(self, drain: Drain, listeners: list[socket.socket]) -> None:
+        """Let requests end and connections close. What is still open on return has had its time."""
+        idle = IdleTimes()
+        drain.leaving.begin()
+        await self._announce_close()
+        async for now in self._steps(drain.open_seconds):
+            idle.update(self._connections(), now)
+        await self._close_listeners(listeners, min(HANDSHAKE_SECONDS, drain.open_seconds))
+        async for now in self._steps(drain.patience_seconds):
+            idle.update(self._connections(), now)
+            for _ in range(2):  # requests that have arrived are read first
+                await asyncio.sleep(0)
+            for connection in idle.idle_for(drain.open_seconds, now):
+                connection.shutdown()
+            if not (self.server_state.connections or self.server_state.tasks):
                 return
-            await asyncio.sleep(0.1)
+        if not self.force_exit:
+            drain.leaving.hurry()
+
+    async def _steps(self, seconds: float) -> AsyncGenerator[float]:
+        """Yield the loop's time ten times a second, until the time is over or everything has to end now."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (now := loop.time()) < end and not self.force_exit:  # what a signal's handler sets can't be waited for
+            yield now
+            await asyncio.sleep(min(0.1, max(0.0, end - loop.time())))
+
+    def _connections(self) -> list[HTTPProtocol]:
+        return cast("list[HTTPProtocol]", list(self.server_state.connections))
+
+    async def _announce_close(self) -> None:
+        """Let every response from now on say that its connection closes."""
+        self.config.encoded_headers.append(CLOSE)
+        await self.on_tick(0)  # writes the headers of all responses
+        for connection in self._connections():
+            announce_close(connection.cycle)
+            for cycle, _ in connection.pipeline:
+                announce_close(cycle)
+
+    async def _close_listeners(self, listeners: list[socket.socket], handshake_seconds: float) -> None:
+        """Take over what is established, so that no connection is reset."""
+        for listener in listeners:
+            drop_new_connections(listener)
+        await asyncio.sleep(handshake_seconds)
+        loop = asyncio.get_running_loop()
+        for server, listener in zip_longest(self.servers, listeners):  # the owner's is the last, and passed by nobody
+            accepted = established(listener) if listener else []
+            server.close()
+            if listener:
+                listener.close()
+            for connection in accepted:
+                await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HTTPProtocol(self.config, self.server_state, self.lifespan.state, table=self._table)
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -177,14 +235,13 @@ class _Server(uvicorn.Server):
 class _Start:
     """The app, with an eye on its start: a RelayError there is for people, not for a traceback."""
 
-    def __init__(self, app: ASGIApp, drain: Drain | None) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._leaving = drain.leaving if drain is not None else Leaving()
         self.failure: RelayError | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, _closing(send) if self._leaving.begun else send)
+            await self._app(scope, receive, send)
             return
 
         async def send_unless_failed(message: Message) -> None:
@@ -206,17 +263,6 @@ class _Start:
         else:
             for message in held:
                 await send(message)
-
-
-def _closing(send: Send) -> Send:
-    """The connection ends with this answer: whoever keeps connections open turns elsewhere."""
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-        await send(message)
-
-    return sending
 
 
 def _settle() -> None:

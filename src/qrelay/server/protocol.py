@@ -164,6 +164,11 @@ class HTTPProtocol(HttpToolsProtocol):
         elif self.cycle is None and self.timeout_keep_alive_task is None and now - self._since > limits.head_seconds:
             self.transport.close()  # nothing has ever come
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being received or answered."""
+        return not (self._in_head or self._in_body) and (self.cycle is None or self.cycle.response_complete)
+
     # --- httptools' calls ---------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
