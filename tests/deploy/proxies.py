@@ -56,6 +56,9 @@ NGINX_WEBSOCKET_SITE: Final = (
 NGINX_BARE_SITE: Final = "server {\n    listen 80;\n    location / { proxy_pass http://127.0.0.1:8000; }\n}\n"
 """nginx's defaults: HTTP/1.0 to the gateway, its address as the Host, a new connection for each request."""
 
+CADDY_FILE: Final = read("deploy/Caddyfile")
+"""The configuration in the guide."""
+
 CADDY_BARE_FILE: Final = "qrelay.example.com {\n    reverse_proxy 127.0.0.1:8000\n}\n"
 """Caddy's defaults."""
 
@@ -110,7 +113,7 @@ async def nginx_before(gateway: str | Sequence[str], site: str = NGINX_SITE) -> 
 
 
 @asynccontextmanager
-async def caddy_before(gateway: str | Sequence[str], caddyfile: str = CADDY_BARE_FILE) -> AsyncGenerator[Proxy]:
+async def caddy_before(gateway: str | Sequence[str], caddyfile: str = CADDY_FILE) -> AsyncGenerator[Proxy]:
     """Caddy with that Caddyfile, in front of the gateway at that URL, or of several.
 
     The file names the gateway as 127.0.0.1:8000 and its site qrelay.example.com, as deploy/Caddyfile does. It is served

@@ -107,7 +107,7 @@ def test_every_page_is_in_the_index() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_the_commands_exist(page: Path) -> None:
     found = list(commands(page.read_text(encoding="utf-8")))
-    assert found or page.name in {"README.md", "console.md", "nginx.md", "cloudflare-tunnel.md", "ngrok.md"}
+    assert found or page.name in {"README.md", "console.md", "nginx.md", "caddy.md", "cloudflare-tunnel.md", "ngrok.md"}
     for words in found:
         assert (wrong := resolve(words)) is None, f"qrelay {shlex.join(words)}: {wrong}"
 
@@ -162,9 +162,10 @@ async def test_the_routes_exist(relay: Bench, page: Path) -> None:
 
 def test_only_client_routes_are_let_through() -> None:
     (nginx,) = re.findall(r"location ~ (\^\(/v1\).+) \{", read("deploy/nginx.conf"))
+    (caddy,) = re.findall(r"path_regexp (.+)", read("deploy/Caddyfile"))
     (tunnel,) = re.findall(r"path: (.+)", read("docs/guide/cloudflare-tunnel.md"))
     (ngrok,) = re.findall(r"matches\('(.+)'\)", read("docs/guide/ngrok.md"))
-    assert nginx == tunnel == ngrok
+    assert nginx == caddy == tunnel == ngrok
     for path in ("/v1/messages", "/messages/count_tokens", "/v1/v1/messages", "/v1/models/a", "/v1/responses/compact"):
         assert re.search(nginx, path)
     for path in ("/v2/accounts", "/api/accounts", "/credentials", "/test/token", "/docs", "/openapi.json"):
