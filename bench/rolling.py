@@ -37,6 +37,8 @@ ENDS = {"/v1/messages": b"event: message_stop", "/v1/chat/completions": b"data: 
 PLAIN_NGINX = re.sub(r"    keepalive_timeout .*\n", "", NGINX_SITE)
 PLAIN_CADDY = re.sub(r"\t\t\tkeepalive .*\n", "", CADDY_FILE)
 _PAUSE = 0.05
+_NOTICED = 2.0
+"""Seconds until a proxy that checks every second has seen that a replica is back; only then the next one may end."""
 
 
 class Load:
@@ -76,13 +78,14 @@ class Load:
         path, stream = chance.choice(list(ENDS)), chance.random() < 0.5
         messages = [{"role": "user", "content": "Hi " * chance.choice([1, 1, 30_000])}]
         body = {"model": "claude-sonnet-4.5", "max_tokens": 99, "stream": stream, "messages": messages}
+        began = time.monotonic()
         try:
             async with http.post(self._url + path, json=body) as answer:
                 raw = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             return type(error).__name__
         if answer.status != 200:
-            return str(answer.status)
+            return f"{answer.status} after {time.monotonic() - began:.1f} s: {raw[:200].decode(errors='replace')}"
         return "complete" if (ENDS[path] if stream else b"}") in raw else "incomplete"
 
 
@@ -152,6 +155,7 @@ async def restart(replica: Replica, stack: ExitStack, server: Running, http: aio
         raise SystemExit(f"a replica ended with {done.code}: {done.err}")
     again = await asyncio.to_thread(stack.enter_context, replica.started())
     await replica.ready(http)
+    await asyncio.sleep(_NOTICED)
     return again
 
 

@@ -126,7 +126,7 @@ async def caddy_before(gateway: str | Sequence[str], caddyfile: str = CADDY_FILE
         assert sites == 1
         assert caddyfile.count(_GATEWAY) >= 1
         caddyfile = caddyfile.replace(_GATEWAY, " ".join(_addresses(gateway)))
-        ours = "    admin off\n    log {\n        level ERROR\n    }\n"
+        ours = "    admin off\n    log {\n        output discard\n    }\n"
         caddyfile, blocks = re.subn(r"^{$", "{\n" + ours, caddyfile, count=1, flags=re.MULTILINE)
         if not blocks:
             caddyfile = f"{{\n{ours}}}\n{caddyfile}"

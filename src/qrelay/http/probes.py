@@ -22,7 +22,11 @@ def routes(pool: Pool, database: Database, leaving: Leaving) -> list[Route]:
 
         Without its database it is ready all the same: the accounts and keys that it holds in memory go on serving, and
         the others that use the same database are no better off.
+
+        `?exclude=NAME` leaves a check out of the status. A proxy excludes `accounts`: if none is usable for a while,
+        clients get the reason from the gateway, in place of the proxy's own error.
         """
+        excluded = request.query_params.getlist("exclude")
         accounts = pool.store.accounts()
         usable = pool.roll.usable_now()
         wrong = {
@@ -30,10 +34,11 @@ def routes(pool: Pool, database: Database, leaving: Leaving) -> list[Route]:
             "server": "it is being stopped" if leaving.begun else None,
             "database": "the database can't be used" if database.trouble else None,
         }
-        able = not (wrong["accounts"] or wrong["server"])
+        failing = {name for name, reason in wrong.items() if reason and name not in excluded}
+        able = not failing & {"accounts", "server"}
         body: dict[str, Any] = {
-            "status": "not_ready" if not able else "degraded" if wrong["database"] else "ready",
-            "reasons": [reason for reason in wrong.values() if reason],
+            "status": "not_ready" if not able else "degraded" if failing else "ready",
+            "reasons": [reason for name, reason in wrong.items() if reason and name in failing],
             "usable_accounts": usable,
         }
         if "verbose" in request.query_params:
