@@ -140,8 +140,9 @@ class Settings(BaseSettings):
     send_timeout_seconds: Seconds = 300
     """How long a client may leave its answer unread before the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
-    """How long after SIGTERM new requests are still taken, while `/readyz` says not ready: behind a load balancer, so
-    long as it takes to notice."""
+    """How long after SIGTERM new requests are still accepted, while `/readyz` answers 503. Behind a load balancer, set
+    it to more than the load balancer needs to notice, and to more than it keeps idle connections: 10 for the
+    configurations in the guides."""
     shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
     """How long after that answers may still go on; then they end with an error. Ctrl-C, or a second SIGTERM, ends all
     at once."""
