@@ -3,8 +3,8 @@
 # It listens on all of the container's addresses, so it does not start without QRELAY_API_KEYS and QRELAY_ADMIN_SECRET
 # (exit code 78). Everything that is kept is in the volume /data; the rest may be read-only.
 #
-# To pin the base, name it by digest: docker build --build-arg BASE=python:3.12-slim@sha256:...
-ARG BASE=python:3.12-slim
+# To pin the base, name it by digest: docker build --build-arg BASE=python:3.12-slim-bookworm@sha256:...
+ARG BASE=python:3.12-slim-bookworm
 
 FROM ${BASE} AS build
 WORKDIR /build
@@ -23,6 +23,7 @@ COPY --from=build /opt/qrelay /opt/qrelay
 COPY --from=build --chown=65532:65532 /build/data /data
 ENV PATH=/opt/qrelay/bin:/usr/local/bin:/usr/bin:/bin
 ENV HOME=/data
+ENV PYTHONDONTWRITEBYTECODE=1
 ENV QRELAY_HOME=/data
 ENV QRELAY_HOST=0.0.0.0
 ENV QRELAY_PORT=8000
@@ -31,6 +32,6 @@ USER 65532:65532
 VOLUME ["/data"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["qrelay", "health"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s --retries=3 CMD ["qrelay", "health"]
 ENTRYPOINT ["qrelay"]
 CMD ["serve"]

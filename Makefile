@@ -13,7 +13,7 @@ STYLE = status=0; $(BIN)/ruff check --quiet . || status=1; $(BIN)/ruff format --
 TYPES = ( said=$$($(BIN)/basedpyright 2>&1); failed=$$?; printf '\n%s\n' "$$said"; exit $$failed )
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras run test lint bench clients image screenshots types docs lock clean
+.PHONY: help setup extras run test lint bench clients image audit screenshots types docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ clients: .venv/.dev ## Run real coding agents against the demonstration (fetches
 
 image: .venv/.dev ## Follow the Dockerfile without a container engine, and start what comes out.
 	@$(BIN)/python -m tests.deploy.run
+
+# Strict: a package whose advisories can't be had fails the audit. Without that no network would look like no fault.
+audit: .venv/.dev ## Look up known vulnerabilities of everything in requirements/ (needs PyPI's advisories).
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off \
+	$(addprefix -r ,$(wildcard requirements/*.txt)) || { \
+	echo "make audit failed: a package above is vulnerable, or its advisories could not be read (is PyPI reachable?)." >&2; \
+	exit 1; }
 
 screenshots: .venv/.dev .venv/.browser ## Take the pictures in docs/screenshots anew.
 	@$(BIN)/python -m tests.console.screenshots

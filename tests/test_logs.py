@@ -1,9 +1,12 @@
 """Logs: one form for all, and no secret in any."""
 
 import errno
+import gc
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
@@ -164,5 +167,78 @@ def test_a_full_disk_costs_lines_and_nothing_else(form: Literal["text", "json"])
     out.full = False
     log_request(request)
     written, told = out.getvalue().splitlines()
-    assert "the log could not be written for a while" in told
+    assert "log.lines_dropped" in told
+    assert "3" in told.partition("lines")[2].partition("lines")[2]
+    assert logs.dropped_lines() == 3
     assert "req_1" in written
+
+
+def test_record_that_cannot_be_formatted_is_named(out: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+    record = logging.LogRecord("library", logging.WARNING, "", 0, "%d lines", ("three",), None)
+    next(handler for handler in logging.getLogger().handlers if type(handler).__module__ == "qrelay.logs").handle(
+        record
+    )
+    assert "log.record_broken" in out.getvalue()
+    assert "%d lines" in out.getvalue()
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_of_threads_and_finalizers_are_logged(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    logs.log_uncaught()
+
+    def fail() -> None:
+        raise ValueError("Bearer canary-0123456789")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+    class Finalized:
+        def __del__(self) -> None:
+            fail()
+
+    Finalized()
+    gc.collect()
+    assert "thread.failed" in out.getvalue()
+    assert "finalizer.failed" in out.getvalue()
+    assert "canary" not in out.getvalue()
+
+
+HOSTILE = "a\x1b[2J\x9b31m\u202eb\u200b\x85c\nfake"
+
+
+def test_control_characters_of_others_are_escaped(out: io.StringIO) -> None:
+    structlog.get_logger().info("said", what=HOSTILE)
+    logging.getLogger("library").warning("said %s", HOSTILE)
+    log_request(RequestLine(request_id="req_1", dialect="chat", outcome="ok", duration_ms=1.0, model=HOSTILE))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+    assert all("\\u202e" in line for line in lines)
+    if lines[0].startswith("{"):
+        assert json.loads(lines[0])["what"] == HOSTILE
+        assert json.loads(lines[2])["model"] == HOSTILE
+
+
+def test_control_characters_in_a_traceback_are_escaped(out: io.StringIO) -> None:
+    try:
+        raise ValueError(HOSTILE)  # noqa: TRY301 - its traceback is looked at
+    except ValueError:
+        structlog.get_logger().exception("failed")
+    assert "\\u202e" in out.getvalue()
+    assert all(line.isprintable() for line in out.getvalue().split("\n"))
+
+
+def test_colours_of_a_terminal_stay() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    logs.set_up("info", "text", stream=out)
+    structlog.get_logger().info("said", what="\x1b[2Jx\x9b")
+    assert "\x1b[0m" in out.getvalue()
+    assert "\x1b[2J" not in out.getvalue()
+    assert "\x9b" not in out.getvalue()

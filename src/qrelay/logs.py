@@ -10,17 +10,20 @@ import atexit
 import logging
 import re
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Literal, TextIO, cast
+from functools import lru_cache, partial
+from typing import Any, Final, Literal, TextIO, cast
 
 import msgspec
 import structlog
 from msgspec import Struct
 from structlog.types import EventDict, Processor, WrappedLogger
+
+from qrelay.control_characters import escape_controls
+from qrelay.log_output import LineOutput
 
 MASK = "[redacted]"
 
@@ -105,6 +108,7 @@ class _RequestLines:
 _GATHERED_SECONDS = 0.05
 _requests: _RequestLines | None = None
 """Where they go; None while logs aren't set up, or where their level doesn't let them through."""
+_output: LineOutput | None = None
 
 
 def log_request(line: RequestLine) -> None:
@@ -114,9 +118,14 @@ def log_request(line: RequestLine) -> None:
 
 
 def flush() -> None:
-    """Write what still waits: at the end of the process."""
+    """Hand over the request lines that are still gathered: at the end of the process."""
     if _requests is not None:
         _requests.flush()
+
+
+def dropped_lines() -> int:
+    """Return the lines of the log dropped since it was set up."""
+    return 0 if _output is None else _output.dropped
 
 
 class Redactor:
@@ -178,14 +187,18 @@ _encode = msgspec.json.Encoder().encode
 
 
 def _as_text(line: RequestLine) -> str:
-    said = " ".join(f"{name}={value}" for name, value in msgspec.to_builtins(line).items())
+    said = " ".join(f"{name}={_on_one_line(str(value))}" for name, value in msgspec.to_builtins(line).items())
     return f"{datetime.now(UTC).astimezone():%H:%M:%S} [info     ] request {said}\n"
 
 
 def _as_json(line: RequestLine) -> str:
+    fields = escape_controls(_encode(line)[1:].decode())
+    return f'{{"event":"request","level":"info","timestamp":"{_timestamp()}",{fields}\n'
+
+
+def _timestamp() -> str:
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    now = f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
-    return f'{{"event":"request","level":"info","timestamp":"{now}",{_encode(line)[1:].decode()}\n'
+    return f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
 
 
 @lru_cache(maxsize=2)
@@ -196,33 +209,71 @@ def _second(seconds: int) -> str:
 atexit.register(flush)
 
 
-class _Outlet:
-    """Where lines go. A full disk costs lines, of which it is told how many at most, and fails nobody's request."""
+def _on_one_line(text: str) -> str:
+    """Return a word from elsewhere with its line feeds and control characters escaped."""
+    return escape_controls(text).replace("\n", "\\n")
 
-    def __init__(self, out: TextIO, *, text: bool) -> None:
-        self._out = out
-        self._text = text
-        self._lost = 0
 
-    def write(self, text: str) -> int:
-        try:
-            self._out.write(text)
-            if self._lost and text.endswith("\n"):  # told afterwards, or it would be told again and again
-                event = {"event": "the log could not be written for a while", "level": "warning", "lost": self._lost}
-                said = " ".join(f"{name}={value}" for name, value in event.items())
-                self._out.write(f"{said if self._text else msgspec.json.encode(event).decode()}\n")
-                self._lost = 0
-        except OSError:
-            self._lost += text.count("\n")
-        return len(text)
+def _on_one_line_each(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The processor that keeps words from elsewhere from looking like lines of their own. Tracebacks have several."""
+    return {
+        key: _on_one_line(value) if isinstance(value, str) and key not in _OF_SEVERAL_LINES else value
+        for key, value in event.items()
+    }
 
-    def flush(self) -> None:
-        with suppress(OSError):  # what it held back is counted when it is written
-            self._out.flush()
+
+def _without_controls(colors: bool) -> Callable[[WrappedLogger, str, str], str]:
+    """Return the processor that escapes control characters in the finished line, but for its own colours."""
+
+    def escaped(_logger: WrappedLogger, _method: str, line: str) -> str:
+        if not colors:
+            return escape_controls(line)
+        parts = _COLOR.split(line)
+        return "".join(part if at % 2 else escape_controls(part) for at, part in enumerate(parts))
+
+    return escaped
+
+
+_OF_SEVERAL_LINES: Final = frozenset({"exception", "stack"})
+_COLOR: Final = re.compile(r"(\x1b\[[0-9;]*m)")
+
+
+def _loss_line(lines: int, *, text: bool) -> str:
+    """The line that says how many were dropped."""
+    if text:
+        return f"{datetime.now(UTC).astimezone():%H:%M:%S} [warning  ] log.lines_dropped lines={lines}\n"
+    return f'{{"event":"log.lines_dropped","level":"warning","timestamp":"{_timestamp()}","lines":{lines}}}\n'
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The standard library's records. A record that can't be formatted is named in the log."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's own name
+        """Log what the library would write to standard error itself, where it could block."""
+        structlog.get_logger().error("log.record_broken", logger=record.name, message=str(record.msg), exc_info=True)
+
+
+def log_uncaught() -> None:
+    """Send errors of threads and finalizers to the log: Python itself would write them to standard error and wait."""
+
+    def in_thread(failed: threading.ExceptHookArgs) -> None:
+        _log_uncaught("thread.failed", failed.exc_value, getattr(failed.thread, "name", None))
+
+    def unraisable(failed: "sys.UnraisableHookArgs") -> None:
+        _log_uncaught("finalizer.failed", failed.exc_value, failed.err_msg)
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
+
+
+def _log_uncaught(event: str, error: BaseException | None, where: str | None) -> None:
+    if not isinstance(error, SystemExit):
+        structlog.get_logger().error(event, where=where, exc_info=error)
 
 
 def _for_people(colors: bool) -> list[Processor]:
-    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+    traceback = structlog.dev.plain_traceback
+    return [_on_one_line_each, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=traceback)]
 
 
 def _for_machines() -> list[Processor]:
@@ -238,11 +289,15 @@ def set_up(
     """Send every log of this process, from `level` on, to `stream` (standard error). Called once, in `cli/`."""
     given = stream or sys.stderr
     text = form == "text" or (form == "auto" and given.isatty())
-    out = cast("TextIO", _Outlet(given, text=text))
+    output = LineOutput(given, partial(_loss_line, text=text))
+    out = cast("TextIO", output)
     redactor = Redactor(secrets)
     number = logging.getLevelNamesMapping()[level.upper()]
     flush()
-    global _requests  # noqa: PLW0603 - logging is the process's own, as structlog's configuration is
+    global _requests, _output  # noqa: PLW0603 - logging is the process's own, as structlog's configuration is
+    if _output is not None:
+        _output.close()
+    _output = output
     requests = _RequestLines(out, redactor, text=text)
     _requests = requests if number <= logging.INFO else None
     shared: list[Processor] = [
@@ -254,15 +309,16 @@ def set_up(
     finish: list[Processor] = [
         redactor.event,
         *(_for_people(given.isatty()) if text else _for_machines()),
-        cast("Processor", redactor.line),  # the one that takes the line and not the event
+        cast("Processor", redactor.line),  # the ones that take the line and not the event
+        cast("Processor", _without_controls(colors=text and given.isatty())),
     ]
     structlog.configure(
         processors=[*shared, *finish],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
+    handler = _Handler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

@@ -273,6 +273,11 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "text", "json"] = "auto"
     """How it is logged; `auto` is text on a terminal, else one JSON object a line."""
 
+    # Faults of the process
+    core_dumps: bool = False
+    """Whether a crash may leave a core dump. It holds keys, tokens and prompts. Without it py-spy, strace and gdb can't
+    attach on Linux, unless they run as root."""
+
     # Tests
     testing: bool = False
     """Whether this is a test's own process: without it, QRELAY_FAILPOINT has no effect."""

@@ -75,6 +75,10 @@ class Vault:
         """How many keys there are: more than one while the key is being changed."""
         return len(self._keys)
 
+    def has_key_of(self, record: bytes) -> bool:
+        """Return whether a record names one of these keys: then what doesn't open is damaged."""
+        return record[:1] == _VERSION and record[1:_HEAD] in self._ciphers
+
     def is_current(self, record: bytes) -> bool:
         """Whether a record was sealed with the first key."""
         return record[1:_HEAD] == self._key_id

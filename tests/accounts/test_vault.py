@@ -124,8 +124,8 @@ async def test_a_change_of_the_key_leaves_nothing_of_the_old_one(tmp_path: Path)
         old = (home / "master.key").read_text()
         database.vault.add_key()
         assert (home / "master.key").read_text().endswith(old)
-        assert await reseal(database) == 3  # the refresh token, the client's secret, the pepper
-        assert await reseal(database) == 0
+        assert (await reseal(database)).sealed == 4  # the refresh token, the client's secret, two copies of the pepper
+        assert (await reseal(database)).sealed == 0
         kept = database.vault.drop_old_keys(tmp_path, datetime.now(UTC))
         assert kept is not None
         assert kept.read_text() == old
@@ -146,7 +146,7 @@ async def test_a_change_that_is_broken_off_is_finished_later(tmp_path: Path) -> 
     async with opened(tmp_path) as (database, store):
         assert store.accounts()[0].refresh_token == "first"  # sealed with the old key
         await store.add(account("second"))  # and this one with the new
-        assert await reseal(database) == 3
+        assert (await reseal(database)).sealed == 4
         database.vault.drop_old_keys(tmp_path / "backups", datetime.now(UTC))
     async with opened(tmp_path) as (_, store):
         assert [each.refresh_token for each in store.accounts()] == ["first", "second"]

@@ -29,12 +29,81 @@ def test_compose_gives_the_image_what_it_needs() -> None:
     assert re.search(rf"^volumes:\n  {kept[0]}:$", compose, re.MULTILINE)
 
 
-def test_compose_takes_away_what_the_image_does_not_need() -> None:
-    compose = read("compose.yaml")
-    for line in ("read_only: true", "cap_drop:\n      - ALL", "- no-new-privileges:true", "tmpfs:\n      - /tmp"):
-        assert f"    {line}\n" in compose
-    assert "env_file: .env\n" in compose
+HARDENED = (
+    "read_only: true",
+    "cap_drop:\n      - ALL",
+    "security_opt:\n      - no-new-privileges:true",
+    "pids_limit: 256",
+    "mem_limit: 1g",
+    "ulimits:\n      core: 0\n      nofile: 65536",
+)
+
+
+@pytest.mark.parametrize(("file", "service"), [("compose.yaml", "qrelay"), ("compose.postgres.yaml", "database")])
+def test_compose_services_are_hardened(file: str, service: str) -> None:
+    found = _service(read(file), service)
+    for line in HARDENED:
+        assert f"    {line}\n" in found
+    mounts = re.search(r"^    tmpfs:\n((?:      - .+\n)+)", found, re.MULTILINE)
+    assert mounts
+    for mount in mounts[1].splitlines():
+        assert re.fullmatch(r"      - /[\w/]+:size=\d+m,mode=1777,noexec,nosuid,nodev", mount), mount
+    for forbidden in ("privileged", "cap_add", "network_mode", "pid:", "docker.sock", "seccomp", "apparmor"):
+        assert forbidden not in found.replace("no-new-privileges", "")
+
+
+def test_docker_run_is_as_hardened_as_compose() -> None:
+    run = read("docs/guide/docker.md").partition("    docker run ")[2].partition("\n\n")[0]
+    for option in (
+        "--read-only",
+        "--tmpfs /tmp:noexec,nosuid,nodev",
+        "--cap-drop ALL",
+        "--security-opt no-new-privileges",
+        "--pids-limit 256",
+        "--memory 1g",
+        "--ulimit core=0",
+        "--ulimit nofile=65536",
+    ):
+        assert f" {option} " in run, option
+
+
+def test_database_has_no_way_out() -> None:
+    compose = read("compose.postgres.yaml")
+    assert "    networks:\n      - database\n" in _service(compose, "database")
+    assert "    networks:\n      - default\n      - database\n" in _service(compose, "qrelay")
+    assert "networks:\n  database:\n    internal: true\n" in compose
+    assert "ports:" not in _service(compose, "database")
+    assert "    user: postgres\n" in _service(compose, "database")
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "compose.postgres.yaml"])
+def test_secrets_of_compose_come_from_env(file: str) -> None:
+    compose = read(file)
+    assert not re.search(r"(?:PASSWORD|SECRET|KEYS?): (?!\$\{)", compose)
+    assert "env_file: .env\n" in read("compose.yaml")
     assert ".env\n" in read(".gitignore")
+
+
+def test_unit_is_hardened(tmp_path: Path) -> None:
+    unit = _unit()
+    assert unit["LimitCORE"] == ["0"]
+    assert int(unit["LimitNOFILE"][0]) >= 65536
+    assert unit["SystemCallFilter"] == ["@system-service", "~@privileged @resources"]
+    assert unit["CapabilityBoundingSet"] == [""]
+    (home,) = unit["WorkingDirectory"]
+    assert home in unit["NoExecPaths"][0].split()
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not installed")
+    (tmp_path / "qrelay.service").write_text(read("deploy/qrelay.service"))
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=15", tmp_path / "qrelay.service"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Unknown" in done.stderr or "unrecognized" in done.stderr:
+        pytest.skip("this systemd-analyze is too old")
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_unit_starts_what_make_setup_leaves() -> None:
@@ -104,6 +173,12 @@ def test_the_example_shows_settings_and_their_defaults(tmp_path: Path) -> None:
     assert {str(row.source) for row in loaded.sources() if row.source} == {
         f"{name} in {example}" for name in re.findall(r"^([A-Z_]+)=.", example.read_text(), re.MULTILINE)
     }
+
+
+def _service(compose: str, name: str) -> str:
+    found = re.search(rf"^  {name}:\n((?:    .*\n|\n|      .*\n)+)", compose.partition("services:\n")[2], re.MULTILINE)
+    assert found
+    return found[1]
 
 
 def _unit() -> dict[str, list[str]]:

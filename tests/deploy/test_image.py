@@ -113,3 +113,18 @@ def test_a_stage_is_read_as_it_is_written() -> None:
     assert one.one("RUN").words == ["a", "b"]
     assert last.one("COPY").options == {"from": "one", "chown": "1:2"}
     assert last.one("CMD").listed == ["c", "d"]
+
+
+def test_image_runs_as_nobody_on_a_tagged_base() -> None:
+    user, group = IMAGE.one("USER").rest.split(":")
+    assert int(user) >= 1000
+    assert int(group) >= 1000
+    (base,) = re.findall(r"^ARG BASE=(\S+)$", read("Dockerfile"), re.MULTILINE)
+    name, _, tag = base.partition(":")
+    assert name == "python"
+    assert re.fullmatch(r"3\.\d+-slim-[a-z]+", tag), "the tag says which Python and which distribution"
+    check = IMAGE.one("HEALTHCHECK")
+    assert {"interval", "timeout", "start-period", "retries"} == set(check.options)
+    assert not IMAGE.all("RUN")
+    for name in ("ENTRYPOINT", "CMD"):
+        assert IMAGE.one(name).listed, "no shell in between"

@@ -181,7 +181,7 @@ async def test_what_waits_is_written_once_and_found_by_others(either_url: str) -
         await other._look()  # pyright: ignore[reportPrivateUsage] -- what the watch does
         assert sorted(heard) == [("me", "resp_0"), ("me", "resp_late")]
         database.vault = Vault(bytes(32), bytes(range(32)))
-        assert await reseal(database) == 250  # 249, and the pepper
+        assert (await reseal(database)).sealed == 251  # 249, and two copies of the pepper
         assert await other.find("me", ["resp_9"]) == {"resp_9": f'"{WORD} 9"'}
 
 

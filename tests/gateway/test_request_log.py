@@ -3,8 +3,6 @@
 import asyncio
 import csv
 import io
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from msgspec import json
 from pydantic import SecretStr
 
 from qrelay.database import open_database
+from qrelay.records import requests
 from qrelay.records.journal import Journal
 from qrelay.vault import open_vault
 from tests.gateway.conftest import Bench, bench
@@ -331,12 +330,12 @@ async def test_what_was_written_down_outlives_the_process(tmp_path: Path) -> Non
         assert (await relay.http.get("/v2/usage")).json()["totals"]["requests"] == 2
 
 
-async def test_a_route_that_breaks_says_so_in_its_own_shape(tmp_path: Path) -> None:
+async def test_a_route_that_breaks_says_so_in_its_own_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken_page(*_: object) -> None:
+        raise ValueError("a fault nobody thought of")
+
     async with bench(tmp_path) as relay:
-        await relay.messages("Hello")
-        await newest(relay)
-        with closing(sqlite3.connect(tmp_path / "qrelay.sqlite3")) as other, other:
-            other.execute("UPDATE requests SET at = 1e18")  # no year there is
+        monkeypatch.setattr(requests, "page", broken_page)
         broken = await relay.http.get("/v2/requests")
     assert broken.status_code == 500
     told = broken.json()["error"]

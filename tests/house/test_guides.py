@@ -24,7 +24,8 @@ __all__ = ["relay"]  # a fixture for these tests too
 
 GUIDES = sorted((ROOT / "docs" / "guide").glob("*.md"))
 SWITCHING = sorted((ROOT / "docs" / "switching").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "docs" / "README.md", *GUIDES, *SWITCHING]
+SECURITY = ROOT / "docs" / "security.md"
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", ROOT / "docs" / "README.md", SECURITY, *GUIDES, *SWITCHING]
 SETTINGS = {name for field in Settings.model_fields for name in names(field)}
 FIRST = ROOT / "docs" / "guide" / "first-clients.md"
 HERE = "http://127.0.0.1:8000"
@@ -99,7 +100,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_page_is_in_the_index() -> None:
     index = read("docs/README.md")
-    for page in [*GUIDES, *SWITCHING, *(ROOT / "docs" / "reference").glob("*.md")]:
+    for page in [SECURITY, *GUIDES, *SWITCHING, *(ROOT / "docs" / "reference").glob("*.md")]:
         assert f"({page.relative_to(ROOT / 'docs')})" in index, page
     assert "(docs/README.md)" in read("README.md")
 
@@ -219,3 +220,22 @@ async def test_the_sdk_lines_print_an_answer(relay: Bench, number: int) -> None:
         done = await anyio.run_process([sys.executable, "-W", "ignore", "-c", program], check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Hello" in done.stdout
+
+
+def test_limits_have_the_defaults_of_the_settings() -> None:
+    text = SECURITY.read_text(encoding="utf-8").partition("## All limits")[2]
+    rows = re.findall(r"^\| [^|]+ \| `(QRELAY_\w+)` \| ([^|]+) \| [^|]+ \|$", text, re.MULTILINE)
+    assert len(rows) > 15
+    defaults = Settings()
+    for name, said in rows:
+        value = getattr(defaults, name.removeprefix("QRELAY_").lower())
+        usual = f"{value:g}" if isinstance(value, float) else str(value)
+        assert re.split(r" \(|`", said.strip("` "))[0] == usual, name
+
+
+def test_every_limit_that_is_a_setting_is_in_the_table() -> None:
+    """A new bound on what clients may send or how long they may take belongs there."""
+    text = SECURITY.read_text(encoding="utf-8").partition("## All limits")[2]
+    named = set(re.findall(r"QRELAY_\w+", text))
+    bounds = re.compile(r"MAX_|TIMEOUT|_ROWS$|_DAYS$|_PAGES$|CONCURRENCY|QUEUE|DRAIN|SHUTDOWN|_LIMIT")
+    assert {name for name in SETTINGS if name.startswith("QRELAY_") and bounds.search(name)} <= named

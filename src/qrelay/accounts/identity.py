@@ -12,8 +12,8 @@ from sqlalchemy import Row
 from qrelay.accounts.account import DEFAULT_REGION, Account, AccountChanges, NewAccount
 from qrelay.accounts.rows import Rows
 
-Again: TypeAlias = Callable[[Row[Any], NewAccount, str, float], dict[str, Any]]
-"""What changes in a known row when (row, what is named, its digest, now) meet; {} is nothing."""
+Again: TypeAlias = Callable[[Row[Any], Account, NewAccount, str, float], dict[str, Any]]
+"""What changes in a known row when (row, its account, what is named, its digest, now) meet; {} is nothing."""
 
 _TOKENS: Final = frozenset({"refresh_token", "access_token", "expires_at"})
 _ASK_ANEW: Final[dict[str, Any]] = {"quota_asked_at": None}
@@ -34,7 +34,7 @@ def added(new: NewAccount, digest: str, now: float) -> dict[str, Any]:
     }
 
 
-def added_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict[str, Any]:
+def added_again(row: Row[Any], account: Account, new: NewAccount, digest: str, now: float) -> dict[str, Any]:
     """A known row whose credentials are added again by hand.
 
     Tokens are taken when they are a new log-in, or when those stored are dead or gone. Otherwise the refresh token is
@@ -42,7 +42,7 @@ def added_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict
     """
     values = _said(new) | _client(row.client_id, new) | {"updated_at": now}
     known = digest in {row.identity, row.token_digest}
-    if known and row.deleted_at is None and row.state != "needs_login":
+    if known and row.deleted_at is None and row.state != "needs_login" and account.state != "needs_login":
         return {name: value for name, value in values.items() if name not in _TOKENS}
     values |= _fresh(row, new, digest, now) | {"deleted_at": None}
     if row.deleted_at is not None:
@@ -50,7 +50,7 @@ def added_again(row: Row[Any], new: NewAccount, digest: str, now: float) -> dict
     return values
 
 
-def named_again(row: Row[Any], new: NewAccount, _digest: str, now: float) -> dict[str, Any]:
+def named_again(row: Row[Any], _account: Account, new: NewAccount, _digest: str, now: float) -> dict[str, Any]:
     """A known row that variables or a file name: only what nobody rotates may change, and nothing in a deleted one."""
     changes = {name: value for name, value in _said(new).items() if name in {"profile_arn", "client_secret"}}
     return changes | {"updated_at": now} if changes and row.deleted_at is None else {}

@@ -98,12 +98,17 @@ class Standings:
         now = self.clock()
         if row is None or row.ends_at < now - KEPT_SECONDS:
             raise RelayError(ErrorCode.login_unknown, f"There is no log-in {id_[:100]!r}.")
-        detail = msgspec.json.decode(row.detail, type=_Detail)
+        try:
+            detail = msgspec.json.decode(row.detail, type=_Detail)
+            status = msgspec.convert(row.status, LogInStatus)
+        except msgspec.DecodeError:
+            damaged = RelayError(ErrorCode.login_failed, "What was stored of this log-in is damaged.")
+            return Standing(id=row.id, address="", ends_at=row.ends_at).failed(damaged)
         standing = Standing(
             id=row.id,
             address=detail.address,
             ends_at=row.ends_at,
-            status=row.status,
+            status=status,
             account_id=row.account_id,
             failure=detail.failure,
             profiles=detail.profiles,

@@ -230,7 +230,7 @@ class AccountStore:
             row = await self._known(connection, digest, new.user_id, changing=True)
             if row is None:
                 return await self._insert(connection, new, digest)
-            changes = again(row, new, digest, self._clock())
+            changes = again(row, self._ledger.rows.account(row), new, digest, self._clock())
             return await self._ledger.update(connection, row.id, changes) if changes else row
 
     async def _known(

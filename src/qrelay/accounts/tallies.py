@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import func
 
 from qrelay.accounts.account import Account
 from qrelay.database.schema import accounts
@@ -44,8 +45,8 @@ class Tally(Struct):
     def values(self) -> dict[str, Any]:
         """The same, for an UPDATE: additions are made by the database, where other processes add too."""
         values: dict[str, Any] = {
-            "success_count": accounts.c.success_count + self.successes,
-            "error_count": self.errors if self.successes else accounts.c.error_count + self.errors,
+            "success_count": func.coalesce(accounts.c.success_count, 0) + self.successes,
+            "error_count": self.errors if self.successes else func.coalesce(accounts.c.error_count, 0) + self.errors,
         }
         if self.last_error is not None:
             values["last_error"] = self.last_error

@@ -14,6 +14,7 @@ import typer
 
 from qrelay.cli.management import Management, failure, work
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, progress, show_fields, show_json, show_rows
 from qrelay.settings import Settings
 
@@ -49,7 +50,7 @@ def add_account(chosen: Settings, said: Row, source: str | None, *, as_json: boo
 
     async def task(api: Management) -> None:
         account = await api.ask("POST", "/v2/accounts", body)
-        show_json(account) if as_json else typer.echo(f"Stored: {_called(account)}")
+        show_json(account) if as_json else say(f"Stored: {_called(account)}")
 
     work(chosen, task)
 
@@ -66,7 +67,7 @@ def change_accounts(chosen: Settings, names: Sequence[str], changes: Row, done: 
             show_json(changed)
         else:
             for account in changed:
-                typer.echo(f"{done}: {_called(account)}")
+                say(f"{done}: {_called(account)}")
 
     work(chosen, task)
 
@@ -84,7 +85,7 @@ def delete_accounts(chosen: Settings, names: Sequence[str], *, yes: bool, as_jso
             show_json([{"deleted": account["id"]} for account in found])
         else:
             for account in found:
-                typer.echo(f"Deleted: {_called(account)}")
+                say(f"Deleted: {_called(account)}")
 
     work(chosen, task)
 
@@ -133,9 +134,9 @@ def reset_accounts(chosen: Settings, *, as_json: bool) -> None:
         if as_json:
             show_json(changed)
         else:
-            typer.echo(f"{len(changed)} enabled.")
+            say(f"{len(changed)} enabled.")
             for account in changed:
-                typer.echo(f"Enabled: {_called(account)}")
+                say(f"Enabled: {_called(account)}")
 
     work(chosen, task)
 
@@ -151,7 +152,7 @@ def try_account(chosen: Settings, name: str, *, as_json: bool) -> None:
         if status >= 400 or (isinstance(answered, dict) and answered.get("success") is False):  # pyright: ignore[reportUnknownMemberType] - JSON
             raise failure(answered)
         if not as_json:
-            typer.echo(f"Works: {_called(account)}: {answered['model']} answered in {answered['latency_ms']:.0f} ms.")
+            say(f"Works: {_called(account)}: {answered['model']} answered in {answered['latency_ms']:.0f} ms.")
 
     work(chosen, task)
 
@@ -177,7 +178,7 @@ def show_stats(chosen: Settings, *, as_json: bool) -> None:
             return
         show_fields(sums)
         if rows:
-            typer.echo()
+            say()
             _show(rows)
 
     work(chosen, task)
@@ -228,12 +229,12 @@ def _report(rows: Sequence[Row], failures: dict[str, Failed], done: str, *, as_j
         show_json(told)
     else:
         if not rows:
-            typer.echo("There is none to refresh.")
+            say("There is none to refresh.")
         for row in rows:
             if row["id"] in failures:
-                typer.echo(f"Failed: {_called(row)}: {plain(failures[row['id']].message)}", err=True)
+                say(f"Failed: {_called(row)}: {plain(failures[row['id']].message)}", err=True)
             else:
-                typer.echo(f"{done.capitalize()}: {_called(row)}")
+                say(f"{done.capitalize()}: {_called(row)}")
     if failures:
         first = next(iter(failures.values()))
         raise Failed(f"{len(failures)} of {len(rows)} could not be refreshed.", *first.remedies)

@@ -16,6 +16,7 @@ from qrelay.accounts.importing.sources import SHARED, SOURCES, Machine
 from qrelay.cli.management import Management, failure, work
 from qrelay.cli.outcome import Failed
 from qrelay.cli.passphrase import passphrase
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, progress, show_json, show_rows
 from qrelay.errors import RelayError
 from qrelay.settings import Settings
@@ -80,7 +81,7 @@ def scan(chosen: Settings, *, yes: bool, revive: bool, as_json: bool) -> None:
             _show(found, ahead, _AHEAD, as_json=as_json)
         wanted = [one for one, result in zip(found, ahead, strict=True) if result["outcome"] in _CHANGES]
         if not wanted:
-            typer.echo("There is nothing new to import.", err=True)
+            say("There is nothing new to import.", err=True)
             return
         if not yes:
             if not sys.stdin.isatty():
@@ -149,7 +150,7 @@ def _end(found: Sequence[Found], results: Sequence[dict[str, Any]], *, as_json: 
     _show(found, results, _WORDS, as_json=as_json)
     shared = {SOURCES[one.source].title for one in found if one.source in SHARED}
     if shared and not as_json:
-        typer.echo(
+        say(
             f"{' and '.join(sorted(shared))} and qrelay now share a log-in, and a refresh by one can end it for the "
             "other. A log-in of its own is safer: qrelay login",
             err=True,
@@ -188,4 +189,4 @@ def _told(result: dict[str, Any]) -> list[str]:
 
 def _tell_skipped(sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        typer.echo(f"Left out: {plain(sentence)}", err=True)
+        say(f"Left out: {plain(sentence)}", err=True)

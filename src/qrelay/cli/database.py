@@ -11,6 +11,7 @@ import typer
 from qrelay import database
 from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import show_json
 from qrelay.home import look_into, open_home
 from qrelay.settings import Settings
@@ -43,8 +44,8 @@ def upgrade(chosen: Settings, *, as_json: bool = False) -> None:
         show_json({"database": place, "version": database.HEAD, "copied_to": copied})
         return
     for copy in copies:
-        typer.echo(f"Copied as it was to {copy}.")
-    typer.echo(f"{place} is at version {database.HEAD}.")
+        say(f"Copied as it was to {copy}.")
+    say(f"{place} is at version {database.HEAD}.")
 
 
 def show_check(chosen: Settings, *, as_json: bool) -> None:
@@ -53,7 +54,7 @@ def show_check(chosen: Settings, *, as_json: bool) -> None:
     if as_json:
         show_json({"database": _place(chosen), "version": database.HEAD, "said": said})
     else:
-        typer.echo(said)
+        say(said)
 
 
 def check(chosen: Settings) -> str:
@@ -102,7 +103,7 @@ def back_up(chosen: Settings, output: str | None, *, as_json: bool = False) -> N
     if as_json:
         show_json({"backup": str(target)})
         return
-    typer.echo(f"Backed up to {target}. Without the master key nobody can read it: keep that too, elsewhere.")
+    say(f"Backed up to {target}. Without the master key nobody can read it: keep that too, elsewhere.")
 
 
 def _place(chosen: Settings) -> str:

@@ -5,18 +5,17 @@ user's accounts is read or written.
 """
 
 import asyncio
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-import typer
 from pydantic import SecretStr
 
 from qrelay import logs
 from qrelay.cli import tour
 from qrelay.cli.listening import listening, local_url
 from qrelay.cli.loop import run_loop
+from qrelay.cli.printing import print_line
 from qrelay.cli.serve import check_doors, ready_line
 from qrelay.cli.server import serve_app
 from qrelay.home import open_home
@@ -34,6 +33,7 @@ def demo(chosen: Settings) -> None:
     # A line for each request would fall into the answers that are being shown.
     level = chosen.log_level if "log_level" in chosen.model_fields_set else "warning"
     logs.set_up(level, chosen.log_format, chosen.secrets())
+    logs.log_uncaught()
     with tempfile.TemporaryDirectory(prefix="qrelay-demo-") as folder:
         run_loop(_live(chosen, Path(folder)))
 
@@ -47,12 +47,11 @@ async def _live(chosen: Settings, folder: Path) -> None:
 
             def ready() -> None:
                 home.announce(url)
-                typer.echo(
+                print_line(
                     "This is a demonstration: a simulated service answers in place of Amazon Q. None of your accounts\n"
                     f"is used, nothing leaves this machine, and the state in {folder} goes when it ends.\n"
                 )
-                typer.echo(ready_line(ours, sockets[0]))
-                sys.stdout.flush()
+                print_line(ready_line(ours, sockets[0]))
                 touring.append(asyncio.create_task(tour.show(url, ours.api_keys, console=ours.console)))
 
             try:

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-import typer
-
 from qrelay import __version__, home
 from qrelay.cli.database import check, is_empty
 from qrelay.cli.loop import run_loop
 from qrelay.cli.management import management
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, show_json
 from qrelay.errors import RelayError
 from qrelay.home import HomeUnusable
@@ -50,7 +49,7 @@ def examine(chosen: Settings, *, as_json: bool) -> None:
     def tell(finding: Finding) -> None:
         found.append(finding)
         if not as_json:
-            typer.echo(f"{finding.verdict:<5} {finding.subject:<10} {plain(finding.said)}")
+            say(f"{finding.verdict:<5} {finding.subject:<10} {plain(finding.said)}")
 
     run_loop(_examine(chosen, tell))
     if as_json:

@@ -3,11 +3,11 @@
 import http.client
 from urllib.parse import urlsplit
 
-import typer
-
 from qrelay import home
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import show_json
+from qrelay.control_characters import escape_controls
 from qrelay.settings import Settings
 
 
@@ -20,7 +20,7 @@ def show_settings(chosen: Settings, *, as_json: bool) -> None:
     rows = [(row.name, row.value, str(row.source or "default")) for row in chosen.sources()]
     name_width, value_width = (max(len(row[column]) for row in rows) for column in (0, 1))
     for name, value, source in rows:
-        typer.echo(f"{name:<{name_width}}  {value:<{value_width}}  {source}")
+        say(f"{name:<{name_width}}  {value:<{value_width}}  {source}")
 
 
 def show_health(chosen: Settings, url: str | None, *, as_json: bool) -> None:
@@ -40,8 +40,8 @@ def show_health(chosen: Settings, url: str | None, *, as_json: bool) -> None:
     finally:
         connection.close()
     if as_json:
-        typer.echo(said)
+        say(escape_controls(said))
     if answer.status != http.client.OK:
         raise Failed(f"The server on {address} is not ready ({answer.status}): {said}")
     if not as_json:
-        typer.echo(f"The server on {address} is ready: {said}")
+        say(f"The server on {address} is ready: {said}")

@@ -13,6 +13,7 @@ import typer
 
 from qrelay.cli.management import Management, work
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, show_json, show_rows
 from qrelay.settings import Settings
 
@@ -51,9 +52,9 @@ def create_key(chosen: Settings, name: str, expires: str | None, *, as_json: boo
         if as_json:
             show_json(key)
             return
-        typer.echo(key["key"])
+        say(key["key"])
         until = f" It ends on {key['expires_at']}." if key["expires_at"] else ""
-        typer.echo(f"This key is shown this once: copy it now.{until} Every client needs a key from now on.", err=True)
+        say(f"This key is shown this once: copy it now.{until} Every client needs a key from now on.", err=True)
 
     work(chosen, task)
 
@@ -72,7 +73,7 @@ def revoke_keys(chosen: Settings, names: Sequence[str], *, yes: bool, as_json: b
             show_json([{"deleted": key_id} for key_id in found])
             return
         for row in found.values():
-            typer.echo(f"Revoked: {_called(row)}")
+            say(f"Revoked: {_called(row)}")
 
     work(chosen, task)
 

@@ -23,12 +23,13 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-import typer
 
 from qrelay import home
 from qrelay.cli.listening import listening, reached_here
 from qrelay.cli.outcome import REFUSED, Failed
 from qrelay.cli.own_key import own_key
+from qrelay.cli.printing import say
+from qrelay.core_dumps import restore_core_limit
 from qrelay.settings import Settings, SettingsRefused
 
 _MODEL: Final = "claude-sonnet-4.5"
@@ -126,7 +127,7 @@ def _gateway(chosen: Settings) -> Generator[str]:
             ending = SettingsRefused if process.wait() == REFUSED else Failed
             raise ending("The gateway could not be started.", *last[-2:])
         _check_accounts(url)
-        typer.echo(f"The gateway runs on {url} for as long as this does.", err=True)
+        say(f"The gateway runs on {url} for as long as this does.", err=True)
         yield url
 
 
@@ -224,6 +225,7 @@ def _preferred(models: Sequence[str]) -> str:
 def _run(command: Sequence[str], variables: Mapping[str, str]) -> int:
     """The client's exit code. Ctrl-C is the client's business while it runs."""
     # Not SIG_IGN: a program that is started ignores what its parent ignores, but not what it handles.
+    restore_core_limit()
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
     try:
         with subprocess.Popen(command, env=variables) as run:  # noqa: S603 - what the user asked for
@@ -245,4 +247,4 @@ def _print(program: str, wiring: Wiring, arguments: Sequence[str]) -> None:
         lines = [f"unset {' '.join(wiring.without)}"] if wiring.without else []
         lines += [f"export {name}={shlex.quote(value)}" for name, value in wiring.variables.items()]
         lines.append(shlex.join([program, *wiring.arguments, *arguments]))
-    typer.echo("\n".join(lines))
+    say("\n".join(lines))

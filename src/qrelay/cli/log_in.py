@@ -19,7 +19,9 @@ from qrelay import home
 from qrelay.cli.accounts import find
 from qrelay.cli.management import Answer, Management, failure, work
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain
+from qrelay.control_characters import escape_controls
 from qrelay.settings import Settings
 
 _DARK_ON_LIGHT: Final = ("\x1b[97;40m", "\x1b[0m")
@@ -37,7 +39,7 @@ def log_in(chosen: Settings, wish: dict[str, Any], *, account: str | None, count
         for number in range(1, count + 1):
             this = asked | _numbered(wish, number, count)
             if count > 1 and not as_json:
-                typer.echo(f"Log-in {number} of {count}")
+                say(f"Log-in {number} of {count}")
             # What can't even begin now won't for the next one either.
             started = await api.ask("POST", "/v2/auth/start", this)
             try:
@@ -45,7 +47,7 @@ def log_in(chosen: Settings, wish: dict[str, Any], *, account: str | None, count
             except Failed as failed:
                 failures.append(failed)
                 if count > 1:
-                    typer.echo(f"qrelay: {failed.message}", err=True)
+                    say(f"qrelay: {failed.message}", err=True)
         if failures:
             raise failures[0] if count == 1 else Failed(f"{len(failures)} of {count} log-ins were not completed.")
 
@@ -115,7 +117,7 @@ def _show(started: dict[str, Any], *, qr: bool) -> None:
     drawn = qr_code(link, columns=shutil.get_terminal_size().columns if terminal else None, colours=terminal)
     _say(f"Open this page, check that it shows the code {code}, and approve:\n\n  {link}\n")
     if qr and drawn and _can_print(drawn):
-        _say(f"{drawn}\n")
+        typer.echo(f"{drawn}\n")  # its colours are escape sequences of ours
 
 
 def _show_account(ended: dict[str, Any]) -> None:
@@ -134,12 +136,12 @@ def _numbered(wish: dict[str, Any], number: int, count: int) -> dict[str, Any]:
 
 
 def _show_line(value: Any) -> None:
-    _say(msgspec.json.encode(value).decode())
+    _say(escape_controls(msgspec.json.encode(value).decode()))
 
 
 def _say(text: str) -> None:
     """At once: whoever reads this through a pipe has to act on it."""
-    typer.echo(text)
+    say(text)
     sys.stdout.flush()
 
 

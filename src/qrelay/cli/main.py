@@ -7,17 +7,19 @@ called, so that `--help` and a Ctrl-C in the first moment find nothing half-load
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from qrelay.cli.commands import accounts, clients, db, keys, master_key, transfer
 from qrelay.cli.commands.sections import Sections
-from qrelay.cli.commands.shared import AsJson
+from qrelay.cli.commands.shared import AsJson, load
 from qrelay.cli.outcome import FAILED, REFUSED, Failed
+from qrelay.cli.printing import say
+from qrelay.cli.standard_streams import open_standard_streams
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.home import HomeRefused, HomeUnusable
-from qrelay.settings import Settings, SettingsRefused
+from qrelay.settings import SettingsRefused
 
 app = typer.Typer(
     name="qrelay",
@@ -46,7 +48,7 @@ def serve(host: Host = None, port: Port = None) -> None:
     """
     from qrelay.cli.serve import serve as work
 
-    work(_load(host, port))
+    work(load(host, port))
 
 
 @app.command()
@@ -58,7 +60,7 @@ def demo(host: Host = None, port: Port = None) -> None:
     """
     from qrelay.cli.demo import demo as work
 
-    work(_load(host, port))
+    work(load(host, port))
 
 
 @app.command("run", hidden=True)
@@ -66,7 +68,7 @@ def run_either(host: Host = None, port: Port = None) -> None:
     """What `make run` calls: `serve` when there is an account, else `demo`."""
     from qrelay.cli.run import run as work
 
-    work(_load(host, port))
+    work(load(host, port))
 
 
 @app.command()
@@ -80,7 +82,7 @@ def simulate(
     """
     from qrelay.cli.simulate import simulate as work
 
-    work(_load(), host, port)
+    work(load(), host, port)
 
 
 @app.command()
@@ -111,7 +113,7 @@ def login(
         raise typer.BadParameter("--account is logged in once, and keeps its label.")
     said = {"startUrl": start_url, "region": region, "label": label, "profileArn": profile_arn}
     wish = {name: value for name, value in said.items() if value is not None}
-    work(_load(), wish, account=account, count=count, qr=not no_qr, as_json=as_json)
+    work(load(), wish, account=account, count=count, qr=not no_qr, as_json=as_json)
 
 
 @app.command("settings")
@@ -122,7 +124,7 @@ def show_settings(as_json: AsJson = False) -> None:
     """
     from qrelay.cli.inspect import show_settings as work
 
-    work(_load(), as_json=as_json)
+    work(load(), as_json=as_json)
 
 
 @app.command("health")
@@ -136,7 +138,7 @@ def show_health(
     """
     from qrelay.cli.inspect import show_health as work
 
-    work(_load(), url, as_json=as_json)
+    work(load(), url, as_json=as_json)
 
 
 @app.command("models")
@@ -144,7 +146,7 @@ def show_models(as_json: AsJson = False) -> None:
     """Print the models your accounts may use."""
     from qrelay.cli.views import show_models as work
 
-    work(_load(), as_json=as_json)
+    work(load(), as_json=as_json)
 
 
 @app.command("usage")
@@ -169,11 +171,11 @@ def show_usage(
     if by or days or as_csv:
         from qrelay.cli.records import show_span
 
-        show_span(_load(), by=by or "model", days=days or 1, as_csv=as_csv, as_json=as_json)
+        show_span(load(), by=by or "model", days=days or 1, as_csv=as_csv, as_json=as_json)
     else:
         from qrelay.cli.views import show_usage as work
 
-        work(_load(), as_json=as_json)
+        work(load(), as_json=as_json)
 
 
 @app.command("requests")
@@ -192,7 +194,7 @@ def show_requests(
 
     if follow and as_json:
         raise typer.BadParameter("--follow and --json don't go together.")
-    work(_load(), limit=limit, errors=errors, follow=follow, as_json=as_json)
+    work(load(), limit=limit, errors=errors, follow=follow, as_json=as_json)
 
 
 @app.command()
@@ -203,7 +205,7 @@ def doctor(as_json: AsJson = False) -> None:
     """
     from qrelay.cli.doctor import examine as work
 
-    work(_load(), as_json=as_json)
+    work(load(), as_json=as_json)
 
 
 @app.command("audit")
@@ -214,7 +216,7 @@ def show_audit(
     """Print who changed what, and who logged in."""
     from qrelay.cli.audit import show_audit as work
 
-    work(_load(), limit=limit, as_json=as_json)
+    work(load(), limit=limit, as_json=as_json)
 
 
 @app.command()
@@ -241,7 +243,7 @@ for program in clients.TITLES:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"qrelay {version('qrelay')}")
+        say(f"qrelay {version('qrelay')}")
         raise typer.Exit
 
 
@@ -257,6 +259,7 @@ def qrelay(
 
 def run() -> NoReturn:
     """What `qrelay` on the command line calls."""
+    open_standard_streams()
     try:
         app(prog_name="qrelay")
     except SettingsRefused as refused:
@@ -276,10 +279,5 @@ def run() -> NoReturn:
 
 
 def _leave(code: int, message: str, remedies: Sequence[str] = ()) -> NoReturn:
-    typer.echo("\n  ".join([f"qrelay: {message}", *filter(None, remedies)]), err=True)
+    say("\n  ".join([f"qrelay: {message}", *filter(None, remedies)]), err=True)
     sys.exit(code)
-
-
-def _load(host: str | None = None, port: int | None = None) -> Settings:
-    given: dict[str, Any] = {"host": host, "port": port}
-    return Settings.load(**{name: value for name, value in given.items() if value is not None})

@@ -1,8 +1,7 @@
 """`qrelay master-key rotate`: it asks the management API, and says where the old key is."""
 
-import typer
-
 from qrelay.cli.management import Management, work
+from qrelay.cli.printing import say
 from qrelay.cli.tables import show_json
 from qrelay.settings import Settings
 
@@ -15,8 +14,10 @@ def rotate(chosen: Settings, *, as_json: bool) -> None:
         if as_json:
             show_json(done)
             return
-        typer.echo(f"{done['records']} secrets are sealed with the new master key.")
+        say(f"{done['records']} secrets are sealed with the new master key.")
+        if done.get("unreadable"):
+            say(f"{done['unreadable']} damaged secrets can't be decrypted, and were left as they are.")
         if done["old_key"]:
-            typer.echo(f"Older copies of the database need the old one: {done['old_key']}")
+            say(f"Older copies of the database need the old one: {done['old_key']}")
 
     work(chosen, asking)

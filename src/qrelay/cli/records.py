@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import typer
-
 from qrelay import home
 from qrelay.cli.management import Management, work
 from qrelay.cli.outcome import Failed
+from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, show_json, show_rows
 from qrelay.settings import Settings
 
@@ -67,7 +66,7 @@ def show_span(chosen: Settings, *, by: str, days: int, as_csv: bool, as_json: bo
         if as_csv:
             from qrelay.http.usage import as_csv as written
 
-            typer.echo(written(used["series"]), nl=False)
+            say(written(used["series"]), nl=False)
         elif as_json:
             show_json(used)
         else:
@@ -100,7 +99,7 @@ async def _follow(api: Management, rows: Sequence[Mapping[str, Any]], *, errors:
 
 def _print_line(cells: Sequence[object]) -> None:
     words = (plain("-" if cell is None else str(cell)) for cell in cells)
-    typer.echo("  ".join(f"{word:<{width}}" for word, width in zip(words, _WIDTHS, strict=True)).rstrip())
+    say("  ".join(f"{word:<{width}}" for word, width in zip(words, _WIDTHS, strict=True)).rstrip())
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:

@@ -2,17 +2,16 @@
 
 import os
 import socket
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
-import typer
 
 from qrelay import __version__, failpoints, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
 from qrelay.cli.loop import run_loop
+from qrelay.cli.printing import print_line
 from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import Drain, serve_app
 from qrelay.home import open_home, share_home
@@ -31,6 +30,7 @@ def serve(chosen: Settings) -> None:
     """Serve until Ctrl-C. Raises SettingsRefused, HomeUnusable, Failed, RelayError."""
     check_doors(chosen, key_is_stored=not (chosen.on_loopback or chosen.api_keys) and _has_key(chosen))
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
+    logs.log_uncaught()
     _warn(chosen)
     if chosen.testing:
         failpoints.arm(chosen.failpoint or "")
@@ -44,12 +44,11 @@ def serve(chosen: Settings) -> None:
         def ready() -> None:
             if home is not None:
                 home.announce(local_url(sockets[0]), private.path if private else None)
-            typer.echo(ready_line(chosen, sockets[0]))
+            print_line(ready_line(chosen, sockets[0]))
             if chosen.console:
-                typer.echo(f"The console, in your browser: {local_url(sockets[0])}/")
+                print_line(f"The console, in your browser: {local_url(sockets[0])}/")
             if not app.has_account:
-                typer.echo("No account is stored yet. Add one: qrelay login")
-            sys.stdout.flush()
+                print_line("No account is stored yet. Add one: qrelay login")
 
         app = build_app(chosen, folder=Path.cwd())
         drain = Drain(app.leaving, chosen.drain_seconds, chosen.shutdown_seconds)

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
-import typer
+
+from qrelay.cli.printing import say
+from qrelay.control_characters import escape_controls
 
 _GAP: Final = 2
 """Blanks between columns."""
@@ -24,7 +26,7 @@ def show_rows(
     """
     held = [[_cell(cell) for cell in row] for row in rows]
     if not held:
-        typer.echo(empty)
+        say(empty)
         return
     if sys.stdout.isatty():
         _draw(columns, held, spare)
@@ -32,19 +34,19 @@ def show_rows(
     held.insert(0, list(columns))
     widths = [max(len(row[column]) for row in held) for column in range(len(columns))]
     for row in held:
-        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_fields(fields: Mapping[str, object]) -> None:
     """A line for each field."""
     width = max(map(len, fields))
     for name, value in fields.items():
-        typer.echo(f"{name:<{width}}  {_cell(value)}".rstrip())
+        say(f"{name:<{width}}  {_cell(value)}".rstrip())
 
 
 def show_json(value: Any) -> None:
-    """The value as JSON, for programs."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print the value as JSON, for programs. Control characters in it are escaped: it stays exact."""
+    say(escape_controls(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence
         table.add_row(*(Text(row[at]) for at in kept))
     console.print(table)
     if left_out := [name for at, name in enumerate(columns) if at not in kept]:
-        typer.echo(f"Left out for want of room: {', '.join(left_out)}. --json has all.", err=True)
+        say(f"Left out for want of room: {', '.join(left_out)}. --json has all.", err=True)
 
 
 def _cell(value: object) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import typer
 
 from qrelay.accounts import parcel
 from qrelay.accounts.importing.sources import SOURCES
@@ -20,6 +19,8 @@ from qrelay.cli.bringing import as_row, read_source, this_machine
 from qrelay.cli.management import Management, work
 from qrelay.cli.outcome import Failed
 from qrelay.cli.passphrase import passphrase
+from qrelay.cli.printing import say
+from qrelay.control_characters import escape_controls
 from qrelay.private_files import write_private
 from qrelay.settings import Settings
 
@@ -59,12 +60,12 @@ def export(
     if sealed:
         data = parcel.seal(data, secret)
     else:
-        typer.echo(_WARNING, err=True)
+        say(_WARNING, err=True)
     if output is None:
-        typer.echo(data.decode())
+        say(escape_controls(data.decode()))
         return
     _write(Path(output).expanduser(), data)
-    typer.echo(f"Exported {1 if form == 'aq2api' else len(rows)} to {output}.", err=True)
+    say(f"Exported {1 if form == 'aq2api' else len(rows)} to {output}.", err=True)
 
 
 def _of_source(name: str) -> list[dict[str, Any]]:

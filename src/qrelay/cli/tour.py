@@ -2,14 +2,14 @@
 type next. It goes by the routes alone and knows nothing of what is behind them.
 """
 
-import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
-import typer
 from pydantic import SecretStr
+
+from qrelay.cli.printing import print_line, print_text
 
 _QUESTION = "Hello! Which way did these words come?"
 _MODEL = "claude-sonnet-4.5"
@@ -39,23 +39,21 @@ async def show(url: str, keys: Sequence[SecretStr], *, console: bool) -> None:
             try:
                 await _visit(session, url, stop)
             except (aiohttp.ClientError, TimeoutError) as error:
-                typer.echo(f"did not work: {error}")
-    typer.echo(_next_steps(url, keyed=bool(keys), console=console))
-    sys.stdout.flush()
+                print_line(f"did not work: {error}")
+    print_line(_next_steps(url, keyed=bool(keys), console=console))
 
 
 async def _visit(session: aiohttp.ClientSession, url: str, stop: _Stop) -> None:
     async with session.post(url + stop.route, json=stop.request) as answer:
         if answer.status == _NOT_FOUND:
             return
-        typer.echo(f"\nPOST {stop.route} -> {answer.status}")
+        print_line(f"\nPOST {stop.route} -> {answer.status}")
         if answer.content_type == "text/event-stream":
             async for words in _words(answer):
-                typer.echo(words, nl=False)
-                sys.stdout.flush()
-            typer.echo()
+                print_text(words)
+            print_line()
         else:
-            typer.echo(await answer.text())
+            print_line(await answer.text())
 
 
 async def _words(answer: aiohttp.ClientResponse) -> AsyncIterator[str]:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import typer
-
 from qrelay.cli.management import Management, work
+from qrelay.cli.printing import say
 from qrelay.cli.tables import progress, show_json, show_rows
 from qrelay.settings import Settings
 
@@ -45,7 +44,7 @@ def show_usage(chosen: Settings, *, as_json: bool) -> None:
         show_rows(columns, [_cells(row) for row in shown], none, spare=("SERVED", "ERRORS", "PLAN"))
         for row in shown:
             if row["error"]:
-                typer.echo(f"{row['label'] or row['id'][:8]}: {row['error']['message']}", err=True)
+                say(f"{row['label'] or row['id'][:8]}: {row['error']['message']}", err=True)
 
     work(chosen, task)
 

@@ -3,6 +3,7 @@
     engine      a URL to an engine
     versions    the schema made, or brought up to date
     schema      the tables; `migrations/` says how they came to be
+    columns     types of columns that read damaged cells
     opened      an open database: transactions, its clock, the installation's pepper
     file        a SQLite file that vanishes while it is open
     lines       connections to a server that may fall silent

@@ -106,6 +106,7 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
     def prepare(connection: Any, _record: Any) -> None:
         # Transactions are begun below and not by the driver, which would begin them too late and not for DDL.
         connection.isolation_level = None
+        connection.driver_connection.text_factory = _text
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout = {round(busy_seconds * 1000)}")
         cursor.execute("PRAGMA journal_mode = WAL")
@@ -121,6 +122,11 @@ def _sqlite(url: URL, busy_seconds: float) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", prepare)
     event.listen(engine.sync_engine, "begin", begin)
     return engine
+
+
+def _text(data: bytes) -> str:
+    """Return a text cell. Bytes that are no UTF-8 are damage, which must not fail the rows beside it."""
+    return data.decode("utf-8", "replace")
 
 
 def _postgresql(url: URL) -> AsyncEngine:

@@ -5,7 +5,7 @@ import os
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _PROVE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 5.0
+_PEPPERS: Final = ("pepper", "pepper_copy")
 _SAME: Final = update(secrets).where(secrets.c.name == "pepper").values(value=secrets.c.value)
 _NOTIFY: Final = text(f"NOTIFY {CHANNEL}")
 
@@ -227,30 +228,61 @@ async def holds_secrets(url: str) -> bool:
             return False
         with engines.told():
             async with engine.connect() as connection:
-                found = select(secrets.c.name).where(secrets.c.name == "pepper")
+                found = select(secrets.c.name).where(secrets.c.name.in_(_PEPPERS)).limit(1)
                 return await (await connection.execution_options(**engines.READING)).scalar(found) is not None
     finally:
         await engine.dispose()
 
 
 async def _pepper(engine: AsyncEngine, vault: Vault) -> str:
-    """Made on the first start, by whichever process is first. Opening it proves that the master key is this state's."""
-    find = select(secrets.c.value).where(secrets.c.name == "pepper")
+    """Read the pepper, or make it on the first start, in whichever process is first.
+
+    Opening it proves that the master key is this state's. There are two copies: one that is damaged or missing is
+    written again from the other. Raises RelayError: configuration_refused for another master key, store_failed where
+    both copies are damaged.
+    """
+    find = select(secrets.c.name, secrets.c.value).where(secrets.c.name.in_(_PEPPERS))
     insert = engines.inserting(secrets, engine.dialect.name)
     with engines.told():
         async with engine.begin() as connection:
-            found = await connection.execute(find)
-            record: bytes | None = found.scalar_one_or_none()
-            if record is None:
-                made = vault.seal(os.urandom(32).hex(), table=secrets.name, row="pepper", column="value")
-                await connection.execute(insert.values(name="pepper", value=made).on_conflict_do_nothing())
-                record = bytes((await connection.execute(find)).scalar_one())
-    try:
-        return vault.open(record, table=secrets.name, row="pepper", column="value")
-    except RelayError as error:
+            records: dict[str, bytes] = {row.name: row.value for row in await connection.execute(find)}
+            if not records:
+                made = os.urandom(32).hex()
+                rows = [{"name": name, "value": _sealed_pepper(vault, name, made)} for name in _PEPPERS]
+                await connection.execute(insert.values(rows).on_conflict_do_nothing())
+                records = {row.name: row.value for row in await connection.execute(find)}
+    pepper, broken = _opened_pepper(vault, records)
+    if broken:
+        with suppress(RelayError), engines.told():  # a full disk stops no start; the next one tries again
+            async with engine.begin() as connection:
+                for name in broken:
+                    row = insert.values(name=name, value=_sealed_pepper(vault, name, pepper))
+                    value = {"value": row.excluded.value}
+                    await connection.execute(row.on_conflict_do_update(index_elements=[secrets.c.name], set_=value))
+    return pepper
+
+
+def _sealed_pepper(vault: Vault, name: str, pepper: str) -> bytes:
+    return vault.seal(pepper, table=secrets.name, row=name, column="value")
+
+
+def _opened_pepper(vault: Vault, records: Mapping[str, bytes]) -> tuple[str, list[str]]:
+    """Return the pepper and the names of the copies that don't hold it. Raises as `_pepper` does."""
+    opened: dict[str, str] = {}
+    for name, record in records.items():
+        with suppress(RelayError):
+            opened[name] = vault.open(record, table=secrets.name, row=name, column="value")
+    if opened:
+        return next(iter(opened.values())), [name for name in _PEPPERS if name not in opened]
+    if any(map(vault.has_key_of, records.values())):
         raise RelayError(
-            ErrorCode.configuration_refused,
-            "The master key isn't the one that this database was made with.",
-            remedy="Set QRELAY_MASTER_KEY_FILE or QRELAY_MASTER_KEY to the key of the first start: it is master.key in "
-            "the QRELAY_HOME of then, unless another was given. All processes on one database have the same.",
-        ) from error
+            ErrorCode.store_failed,
+            "The database is damaged: the secret under which keys and accounts are known can't be decrypted.",
+            remedy="The master key is the right one. Restore the database from backups/ in QRELAY_HOME.",
+        )
+    raise RelayError(
+        ErrorCode.configuration_refused,
+        "The master key isn't the one that this database was made with.",
+        remedy="Set QRELAY_MASTER_KEY_FILE or QRELAY_MASTER_KEY to the key of the first start: it is master.key in "
+        "the QRELAY_HOME of then, unless another was given. All processes on one database have the same.",
+    )

@@ -1,17 +1,18 @@
-"""A change of the master key: every record that is not of the vault's first key is sealed anew.
+"""A change of the master key: every record that is not of the vault's first key is sealed with that.
 
 It may be broken off at any moment and done again: until the last record is of the new key, the old one stays. It runs
-beside everything else; a row that changes meanwhile has been sealed with the new key by whoever changed it.
+beside everything else; a row that changes meanwhile has been sealed with the new key by whoever changed it. A record
+that can't be opened stays as it is.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from sqlalchemy import Column, Row, and_, select, update
 
 from qrelay.database.opened import Database
-from qrelay.database.schema import CANARY, SEALED_CELLS, responses
+from qrelay.database.schema import CANARY, SEALED_CELLS
 from qrelay.errors import RelayError
 from qrelay.vault import Vault
 
@@ -20,17 +21,26 @@ log = structlog.get_logger()
 _AT_ONCE: Final = 20
 
 
-async def reseal(database: Database) -> int:
-    """How many records were sealed anew. Raises RelayError(store_failed)."""
+class Resealed(NamedTuple):
+    """Numbers of records: those sealed with the new key, and those that can't be opened and stay as they are."""
+
+    sealed: int
+    unreadable: int
+
+
+async def reseal(database: Database) -> Resealed:
+    """Seal every record with the first key. Raises RelayError(store_failed) when the database can't be used."""
     sealed = 0
-    while step := await _sweep(database):
-        sealed += step
-    return sealed
+    while True:
+        step = await _sweep(database)
+        sealed += step.sealed
+        if not step.sealed:
+            return Resealed(sealed, step.unreadable)
 
 
-async def _sweep(database: Database) -> int:
+async def _sweep(database: Database) -> Resealed:
     vault = database.vault
-    sealed = 0
+    sealed = unreadable = 0
     for table, naming, columns in SEALED_CELLS:
         async for name, *records in _rows(database, naming, columns):
             old = {
@@ -38,20 +48,21 @@ async def _sweep(database: Database) -> int:
                 for column, record in zip(columns, records, strict=True)
                 if record is not None and not vault.is_current(record)
             }
-            if not old:
+            new: dict[Column[Any], bytes] = {}
+            for column, record in old.items():
+                try:
+                    new[column] = _anew(vault, record, column, name)
+                except RelayError as error:
+                    unreadable += 1
+                    log.warning("a sealed record can't be read, and stays as it is", reason=error.message)
+            if not new:
                 continue
-            try:
-                new = {column.name: _anew(vault, record, column, name) for column, record in old.items()}
-            except RelayError as error:
-                if table is not responses:
-                    raise
-                log.warning("a kept response can't be read, and stays so", response=name, reason=error.message)
-                continue
-            unchanged = and_(naming == name, *(column == record for column, record in old.items()))
+            unchanged = and_(naming == name, *(column == old[column] for column in new))
             async with database.writing() as connection:
-                await connection.execute(update(table).where(unchanged).values(new))
+                values = {column.name: record for column, record in new.items()}
+                await connection.execute(update(table).where(unchanged).values(values))
             sealed += len(new)
-    return sealed
+    return Resealed(sealed, unreadable)
 
 
 def _anew(vault: Vault, record: bytes, column: Column[Any], row: str) -> bytes:

@@ -26,6 +26,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 
+from qrelay.database.columns import read_damaged_cells
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -75,7 +77,7 @@ accounts = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     # Counts every change of the row, so that other processes see that there was one.
-    Column("revision", Integer, nullable=False, server_default=text("0"), onupdate=text("revision + 1")),
+    Column("revision", Integer, nullable=False, server_default=text("0"), onupdate=text("coalesce(revision, 0) + 1")),
     # Which of the endpoints it was found to work with (upstream/endpoints.py).
     Column("endpoint", Text),
     # What GetUsageLimits last said, as JSON, and when.
@@ -97,7 +99,8 @@ secrets = Table(
     Column("name", Text, primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
-"""The installation's own secrets: `pepper` (sealed) keys the digests; `canary` is bytes that prove there is room."""
+"""The installation's own secrets: `pepper` (sealed) keys the digests, `pepper_copy` (sealed too) is read where it is
+damaged; `canary` is bytes that prove there is room."""
 
 cooldowns = Table(
     "cooldowns",
@@ -235,6 +238,8 @@ responses = Table(
 )
 """Responses that later requests may refer to, for their owner (a key's id). One that was deleted stays for a while,
 without its text, so that other replicas hear of it."""
+
+read_damaged_cells(metadata.tables.values())
 
 SEALED_CELLS: Final = (
     (accounts, accounts.c.id, tuple(accounts.c[name] for name in SEALED)),

@@ -102,7 +102,7 @@ def _other_answer(text: str | None) -> Any:
         return None
     try:
         return _hidden(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return masked(text)
 
 

@@ -13,7 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from qrelay import __version__
+from qrelay import __version__, logs
 from qrelay.accounts.account import AccountState
 from qrelay.accounts.pool import Pool
 from qrelay.accounts.refresher import Refresher
@@ -94,6 +94,11 @@ class Counted(Collector):
             "qrelay_usage_rows_dropped",
             "Rows of the request log that could not be written down.",
             value=self._journal.dropped,
+        )
+        yield CounterMetricFamily(
+            "qrelay_log_lines_dropped",
+            "Lines of the log that standard error did not take in time, or not at all.",
+            value=logs.dropped_lines(),
         )
         yield self._accounts()
         yield self._quotas()

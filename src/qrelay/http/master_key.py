@@ -38,9 +38,11 @@ def routes(database: Database, store: AccountStore, home: Path) -> list[Route]:
             raise RelayError(ErrorCode.store_failed, "Tokens that the database would not take wait in spill/.")
         if vault.file is not None and vault.keys == 1:
             vault.add_key()
-        records = await reseal(database)
+        done = await reseal(database)
         kept = vault.drop_old_keys(home / "backups", datetime.now(UTC)) if vault.file is not None else None
-        return JSONResponse({"records": records, "old_key": None if kept is None else str(kept)})
+        return JSONResponse(
+            {"records": done.sealed, "unreadable": done.unreadable, "old_key": None if kept is None else str(kept)}
+        )
 
     return [Route("/v2/master-key/rotate", told(rotated), methods=["POST"])]
 

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Scope
 
+from qrelay import moments
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import CATALOGUE, ErrorCode, RelayError
 from qrelay.http import queries
@@ -169,7 +170,9 @@ class _RequestLog:
 
 
 def iso(seconds: float) -> str:
-    """To the millisecond, as the log has it."""
+    """To the millisecond, as the log has it; a moment that no calendar has is the first one."""
+    if not 0 <= seconds <= moments.LAST:
+        seconds = 0.0
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -178,4 +181,8 @@ def _remedy(outcome: str) -> str | None:
 
 
 def _words(text: str | None) -> list[str]:
-    return [] if text is None else msgspec.json.decode(text, type=list[str])
+    """A list of words; none where the cell is damaged."""
+    try:
+        return [] if text is None else msgspec.json.decode(text, type=list[str])
+    except msgspec.DecodeError:
+        return []

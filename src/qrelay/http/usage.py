@@ -5,6 +5,7 @@ Every step between `from` and `to` has a point, one of zeros where nothing was a
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qrelay.control_characters import replace_controls
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
 from qrelay.http.fields import iso
@@ -27,6 +29,9 @@ _GROUPINGS: Final = ("model", "account", "key", "dialect", "none")
 _USUAL_STEPS: Final[Mapping[str, int]] = {"hour": 24, "day": 30}
 _MOST_POINTS: Final = 4000
 _FAR_AWAY: Final = 250_000_000_000  # in the year 9892: calendars end soon after
+_FORMULA: Final = re.compile(r"[\s\ufffd]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|[\t\r\n]")
+"""What makes a cell one: also behind blanks, and in the wide forms that spreadsheets read as well."""
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 _COLUMNS: Final = ("at", "group", "name", *Figures.__struct_fields__)
 
 
@@ -138,5 +143,8 @@ def as_csv(series: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _inert(text: str) -> str:
-    """A word that a spreadsheet doesn't take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    """Return a word that no spreadsheet takes for a formula and no terminal obeys. A number stays one."""
+    text = replace_controls(text)
+    if not _FORMULA.match(text) or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"

@@ -46,6 +46,9 @@ class Entry(Struct, frozen=True, kw_only=True):
     detail: dict[str, Any]
 
 
+_PLAIN: Final = tuple(name for name in Entry.__struct_fields__ if name != "detail")
+
+
 class AuditLog:
     """Of one database. Where a method says nothing else it raises RelayError(store_failed)."""
 
@@ -90,8 +93,7 @@ class AuditLog:
         async with self._database.reading() as connection:
             found = (await connection.execute(rows)).all()
         entries = [
-            Entry(**dict(zip(audit.c.keys(), row, strict=True)) | {"detail": msgspec.json.decode(row.detail)})
-            for row in found[:limit]
+            Entry(**{name: getattr(row, name) for name in _PLAIN}, detail=_detail(row.detail)) for row in found[:limit]
         ]
         return entries, entries[-1].seq if len(found) > limit else None
 
@@ -106,6 +108,14 @@ class AuditLog:
                     over = newest.offset(kept).limit(1).scalar_subquery()
                     await connection.execute(delete(audit).where(kind, audit.c.seq <= over))
         return seq
+
+
+def _detail(text: str) -> dict[str, Any]:
+    """What `_json` wrote; nothing where the cell is damaged."""
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 def _json(detail: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Words from elsewhere are made storable here: cut to a length, and without what a
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -84,7 +84,14 @@ def attempts_text(attempts: Sequence[Attempt]) -> str:
     return _encode(rows).decode()
 
 
+_AttemptRow: TypeAlias = tuple[str, str, str, int | None, float]
+
+
 def attempts_of(text: str) -> list[dict[str, Any]]:
-    """What `attempts_text` wrote, by names."""
+    """What `attempts_text` wrote, by names; nothing where the cell is damaged."""
     names = ("account_id", "endpoint", "outcome", "status", "ms")
-    return [dict(zip(names, row, strict=True)) for row in msgspec.json.decode(text, type=list[list[Any]])]
+    try:
+        rows = msgspec.json.decode(text, type=list[_AttemptRow])
+    except msgspec.DecodeError:
+        return []
+    return [dict(zip(names, row, strict=True)) for row in rows]
