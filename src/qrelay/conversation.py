@@ -107,6 +107,40 @@ def with_attached(turns: Iterable[Turn], change: Callable[[Image | Document], Im
     return tuple(Turn(turn.role, tuple(map(changed, turn.parts))) for turn in turns)
 
 
+def texts(conversation: "Conversation") -> Iterator[str]:
+    """Return all that a client wrote, and what was read in its files: everything but images and ids."""
+    yield from conversation.system
+    for tool in conversation.tools:
+        yield from (tool.name, tool.description, _json_text(tool.schema))
+    for turn in conversation.turns:
+        for part in turn.parts:
+            match part:
+                case ToolUse():
+                    yield from (part.name, _json_text(part.input))
+                case ToolResult():
+                    yield from (text for piece in part.content for text in _piece_texts(piece))
+                case RedactedReasoning():
+                    yield part.data
+                case Reasoning():
+                    yield part.text
+                case _:
+                    yield from _piece_texts(part)
+
+
+def _piece_texts(piece: Text | Image | Document) -> tuple[str, ...]:
+    match piece:
+        case Image():
+            return (piece.url,)
+        case Document():
+            return (piece.name, piece.text)
+        case Text():
+            return (piece.text,)
+
+
+def _json_text(raw: Raw) -> str:
+    return bytes(raw).decode("utf-8", "replace")
+
+
 class ToolSpec(Struct, frozen=True, gc=False):
     """`schema` is JSON Schema text, as the client wrote it. `custom`: a freeform tool (OpenAI) shown upstream as a
     function with one string property, `input`. `namespace` is echoed to the client that sent it.

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from qrelay.accounts.consequences import MOST_CALLS, consequence
 from qrelay.accounts.pool import ANYTHING, Lease, Pool, Wanted
 from qrelay.attachments import Attachments
-from qrelay.conversation import Conversation, Text, Turn
+from qrelay.conversation import Conversation, Text, Turn, texts
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
@@ -224,18 +224,20 @@ class Gateway:
         if lease.asks_for(model.id) is not None:
             raise _RestsNow
         payload = self._payload(conversation, credential, endpoint, model)
+        clean = self._client.clean(credential, lambda: "\n".join(texts(conversation)))
         reader = ReplyReader(
             Estimate(lambda: count_conversation(conversation), count_text, model.window),
             payload.original,
             self._manners.tail,
             self._signatures.remember,
+            clean,
         )
         first_event = self._client.timeouts.first_event
         trace.attempt(lease.account_id, lease.label, endpoint.name)
         flow: Flow | None = None
         try:
             async with asyncio.timeout_at(asking.deadline):
-                answer = await self._client.converse(credential, endpoint, payload.body, trace)
+                answer = await self._client.converse(credential, endpoint, payload.body, trace, clean)
                 flow = Flow(answer, reader, Limiter(conversation, count_text), len(payload.body))
                 head = await flow.next()
                 while not head:

@@ -24,25 +24,11 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from qrelay.control_characters import escape_controls
 from qrelay.log_output import LineOutput
-
-MASK = "[redacted]"
+from qrelay.redaction import MASK, Redactor
 
 # What a secret stands under. Counts such as input_tokens are no secrets: hence the end of the word.
 _SECRET_KEY = re.compile(
     r"(token|secret|password|passwd|authorization|cookie|api[-_]?key|master[-_]?key|credentials?)$", re.IGNORECASE
-)
-_SECRET_LOOKS = re.compile(
-    r"""
-    (?P<bearer> \b bearer [\s"']+ ) (?! tokens? \b ) [\w.~+/=:-]{4,}
-    | \b (?: qr_ | ksk_ | ao[ar] ) [\w.~+/=:-]{8,}                  # our keys, Kiro's keys, AWS's tokens
-    | \b eyJ [\w-]{8,} \. [\w-]{4,} (?: \. [\w-]* )*                        # JSON web tokens
-    | (?P<named>                                                            # refreshToken=…, "client_secret": "…"
-        \b (?: (?:access|refresh|id|session)[-_]?token | client[-_]?secret | x-api-key | api[-_]?key | password
-             | authorization ) \\* ["']? \s* [:=] \s* (?: [bBuU]? \\* ["'] )? (?: bearer \s )?
-      ) (?! \[redacted | bearer \b ) [^\s"'\\,;&}\])]{4,}
-    | (?P<address> \b https?://[^\s"'?<>]+ | (?<=\s)/[\w./-]* ) \? [^\s"'<>]+   # the query of an address
-    """,
-    re.VERBOSE | re.IGNORECASE,
 )
 # Libraries that log what they are given, tokens and prompts included, or a line for each statement.
 _QUIET = ("aiosqlite", "sqlalchemy", "alembic", "asyncio", "hpack", "httpcore", "httpx", "urllib3")
@@ -76,7 +62,7 @@ class _RequestLines:
     A write for each would be the largest part of what the log costs. Without a loop they leave at once.
     """
 
-    def __init__(self, out: TextIO, redactor: "Redactor", *, text: bool) -> None:
+    def __init__(self, out: TextIO, redactor: Redactor, *, text: bool) -> None:
         self._out = out
         self._form = _as_text if text else _as_json
         self._redactor = redactor
@@ -128,20 +114,11 @@ def dropped_lines() -> int:
     return 0 if _output is None else _output.dropped
 
 
-class Redactor:
-    """Takes out of text what must not be read. `values` are secrets that are known by heart."""
+class _Redaction:
+    """The processors that keep secrets out of the log."""
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
-        known = sorted({value for value in values if len(value) >= 4}, key=len, reverse=True)
-        self._known = re.compile("|".join(_however_quoted(value) for value in known)) if known else None
-
-        self.word = lru_cache(maxsize=1024)(self.text)
-        """`text`, remembered: for names that come again and again."""
-
-    def text(self, text: str) -> str:
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
-        return _SECRET_LOOKS.sub(_keep_name, text)
+    def __init__(self, redactor: Redactor) -> None:
+        self._mask = redactor.mask
 
     def event(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """The processor that goes by key names, at any depth."""
@@ -149,7 +126,7 @@ class Redactor:
 
     def line(self, _logger: WrappedLogger, _method: str, line: str) -> str:
         """The last processor: the whole line, tracebacks included."""
-        return self.text(line)
+        return self._mask(line)
 
     def _value(self, key: str, value: object) -> Any:
         match value:
@@ -158,9 +135,9 @@ class Redactor:
             case _ if _SECRET_KEY.search(key):
                 return MASK
             case str():
-                return self.text(value)
+                return self._mask(value)
             case bytes():
-                return self.text(value.decode("utf-8", "replace"))
+                return self._mask(value.decode("utf-8", "replace"))
             case Mapping():
                 held = cast("Mapping[object, object]", value)
                 return {str(name): self._value(str(name), item) for name, item in held.items()}
@@ -169,18 +146,6 @@ class Redactor:
                 return [self._value("", item) for item in items]
             case _:
                 return value
-
-
-def _however_quoted(value: str) -> str:
-    """A pattern for the value as it is, and as JSON or `repr` write it, once or several times over."""
-    loose = {'"': r'\\*"', "'": r"\\*'", "\\": r"\\+"}
-    return "".join(loose.get(character) or re.escape(character) for character in value)
-
-
-def _keep_name(found: re.Match[str]) -> str:
-    if found["address"]:
-        return found["address"]
-    return (found["bearer"] or found["named"] or "") + MASK
 
 
 _encode = msgspec.json.Encoder().encode
@@ -292,6 +257,7 @@ def set_up(
     output = LineOutput(given, partial(_loss_line, text=text))
     out = cast("TextIO", output)
     redactor = Redactor(secrets)
+    redaction = _Redaction(redactor)
     number = logging.getLevelNamesMapping()[level.upper()]
     flush()
     global _requests, _output  # noqa: PLW0603 - logging is the process's own, as structlog's configuration is
@@ -307,9 +273,9 @@ def set_up(
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if text else "iso", utc=not text),
     ]
     finish: list[Processor] = [
-        redactor.event,
+        redaction.event,
         *(_for_people(given.isatty()) if text else _for_machines()),
-        cast("Processor", redactor.line),  # the ones that take the line and not the event
+        cast("Processor", redaction.line),  # the ones that take the line and not the event
         cast("Processor", _without_controls(colors=text and given.isatty())),
     ]
     structlog.configure(

@@ -18,6 +18,7 @@ import structlog
 from qrelay.accounts.account import Account
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
+from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.reach import Reach
 from qrelay.upstream.client import UpstreamClient
@@ -159,7 +160,7 @@ class Quotas:
         """Where its chats go; with a new token, and with its profile's ARN, if the service wants that."""
         credential = await self._refresher.credential(account_id)
         try:
-            return read_quota(await self._client.usage_limits(credential, self._reach.endpoint(credential)))
+            return await self._read(credential)
         except RelayError as error:
             if error.code is ErrorCode.account_expired:
                 credential = await self._refresher.renew(credential)
@@ -170,7 +171,11 @@ class Quotas:
                 credential = found
             else:
                 raise
-        return read_quota(await self._client.usage_limits(credential, self._reach.endpoint(credential)))
+        return await self._read(credential)
+
+    async def _read(self, credential: Credential) -> Quota:
+        said = await self._client.usage_limits(credential, self._reach.endpoint(credential))
+        return read_quota(said, self._client.clean(credential))
 
     async def _tell(self, account_id: str, quota: Quota, refusal: RelayError | None) -> None:
         """A refusal that says "used up" is right whatever the figures say, which lag; they know no day's limit."""

@@ -258,7 +258,8 @@ async def test_the_region_the_service_names_is_taken() -> None:
     async with server.serving() as tokens:
         with pytest.raises(RelayError) as raised:
             await device.begin(tokens, SEAT, None, timeout_seconds=60)
-    assert "is not a region" in raised.value.message
+    assert raised.value.message.endswith("answered 400: invalid_request.")
+    assert server.asked == ["register", "device_authorization"]
     assert server.asked == ["register", "device_authorization"]
 
 

@@ -313,6 +313,260 @@ async def test_a_head_without_end_is_refused(connections: Connections) -> None:
             await ask(connections, server.url)
 
 
+# --- bytes that are no body -------------------------------------------------------------------------------------------
+
+ENDLESS = {
+    "status line": (b"HTTP/1.1 200 ", b"O"),
+    "header value": (b"HTTP/1.1 200 OK\r\nx: ", b"y"),
+    "header name": (b"HTTP/1.1 200 OK\r\n", b"x"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"x-%d: y\r\n" % 1),
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"),
+    "empty lines": (b"", b"\r\n"),
+    "chunk extension": (CHUNKED + b"5;", b"a=b;"),
+    "chunk extension, after some body": (CHUNKED + b"5\r\nhello\r\n5;", b"a=b;"),
+    "chunk size": (CHUNKED, b"0"),
+    "trailers": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"x: y\r\n"),
+    "trailers that are large": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"x: " + b"y" * 5000 + b"\r\n"),
+    "trailer value": (CHUNKED + b"5\r\nhello\r\n0\r\nx: ", b"y"),
+    "trailer name": (CHUNKED + b"5\r\nhello\r\n0\r\n", b"x"),
+    "a little body in large extensions": (CHUNKED, b"1;" + b"a" * 1000 + b"\r\nx\r\n"),
+}
+
+
+@pytest.mark.parametrize("write_bytes", [1000, 200_000])
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_endless_bytes_beside_the_body_close_the_connection(
+    connections: Connections, kind: str, write_bytes: int
+) -> None:
+    begin, again = ENDLESS[kind]
+    piece = again * (write_bytes // len(again) + 1)
+    sent = 0
+
+    async def behave(peer: Peer) -> None:
+        nonlocal sent
+        await peer.request()
+        peer.send(begin)
+        while sent < 200_000_000:
+            peer.send(piece)
+            sent += len(piece)
+            await peer.writer.drain()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError):
+            await whole(await ask(connections, server.url))
+        await asyncio.wait_for(server.left.wait(), 30)
+    assert sent < 50_000_000, "the socket's buffers hold a few megabytes"
+
+
+@pytest.mark.parametrize("trailers", [1, 200])
+async def test_trailers_are_not_headers(connections: Connections, trailers: int) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nx-a: head\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    more = b"".join(b"x-%d: t\r\n" % number for number in range(trailers - 1))
+
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            peer.send(answer + b"x-a: trailer\r\n" + more + b"\r\n")
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            exchange = await ask(connections, server.url)
+            assert await whole(exchange) == b"hello"
+            assert exchange.headers == {"x-a": "head", "transfer-encoding": "chunked"}
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("where", ["head", "trailers", "interim answers"])
+async def test_too_many_fields_close_the_connection(connections: Connections, where: str) -> None:
+    fields = b"".join(b"x-%d: y\r\n" % number for number in range(300))
+    answer = {
+        "head": b"HTTP/1.1 200 OK\r\n" + fields + b"content-length: 5\r\n\r\nhello",
+        "trailers": CHUNKED + b"5\r\nhello\r\n0\r\n" + fields + b"\r\n",
+        "interim answers": b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 300 + OK,
+    }[where]
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(answer)
+        await peer.request()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError, match="256 header fields"):
+            await whole(await ask(connections, server.url))
+        await asyncio.wait_for(server.left.wait(), 30)
+
+
+async def test_a_long_answer_in_small_chunks_is_no_fault(connections: Connections) -> None:
+    chunk = b"2;sign=%b\r\nab\r\n" % (b"0" * 16)
+
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            peer.send(CHUNKED)
+            for _ in range(20):
+                peer.send(chunk * 1000)
+                await peer.writer.drain()
+            peer.send(b"0\r\n\r\n")
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            assert await whole(await ask(connections, server.url)) == b"ab" * 20_000
+        assert server.connections == 1
+
+
+async def test_a_head_that_drips_ends_with_the_callers_patience(connections: Connections) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        while True:
+            peer.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await peer.writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with serving(behave) as server:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await ask(connections, server.url)
+        await asyncio.wait_for(server.left.wait(), 30)
+
+
+# --- where an answer ends (RFC 9112 §6.3, §11) ------------------------------------------------------------------------
+
+SECOND = b"HTTP/1.1 200 OK\r\nx-second: 1\r\ncontent-length: 6\r\n\r\nsecond"
+
+
+@pytest.mark.parametrize("first", [OK, CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"], ids=["length", "chunked"])
+@pytest.mark.parametrize(
+    "more",
+    [SECOND, SECOND[:1], b"\r\n" + SECOND, b"junk", b"\0", SECOND * 5000],
+    ids=["whole", "a byte", "line", "junk", "nul", "many"],
+)
+async def test_the_first_of_two_answers_counts_and_the_connection_is_dropped(
+    connections: Connections, first: bytes, more: bytes
+) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(first + more)
+        await peer.request()
+
+    async with serving(behave) as server:
+        for asked in (1, 2):
+            exchange = await ask(connections, server.url)
+            assert (exchange.status, "x-second" in exchange.headers) == (200, False)
+            assert await whole(exchange) == b"hello"
+            assert server.connections == asked
+        await asyncio.wait_for(server.left.wait(), 30)
+
+
+async def test_an_answer_that_nobody_asked_for_closes_a_kept_connection(connections: Connections) -> None:
+    peers: list[Peer] = []
+
+    async def behave(peer: Peer) -> None:
+        peers.append(peer)
+        await peer.request()
+        peer.send(OK)
+        await peer.request()
+
+    async with serving(behave) as server:
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        peers[0].send(SECOND)
+        await asyncio.wait_for(server.left.wait(), 30)
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        assert server.connections == 2
+
+
+HELLO_TWICE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+REFUSED = {
+    "101 with an upgrade": b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n" + OK,
+    "101 without one": b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + OK,
+    "length, then coding": HELLO_TWICE,
+    "coding, then length": b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\nhello",
+    "another coding and a length": b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello",
+    "two lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello!",
+    "the same length twice": b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello",
+    "a list of lengths": b"HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello",
+    "a signed length": b"HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello",
+    "a length without end": b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nhello",
+    "an empty length": b"HTTP/1.1 200 OK\r\ncontent-length: \r\n\r\nhello",
+    "a chunk size without end": CHUNKED + b"FFFFFFFFFFFFFFFFF\r\nhello",
+    "a signed chunk size": CHUNKED + b"-5\r\nhello\r\n0\r\n\r\n",
+    "a chunk that is longer": CHUNKED + b"5\r\nhello!\r\n0\r\n\r\n",
+    "a length in the trailers": CHUNKED + b"5\r\nhello\r\n0\r\ncontent-length: 9\r\n\r\n",
+    "HTTP/0.9": b"<html>hello</html>",
+    "HTTP/0.9 with a head": b"HTTP/0.9 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+    "HTTP/2": b"HTTP/2.0 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+    "status 0": b"HTTP/1.1 000 OK\r\ncontent-length: 5\r\n\r\nhello",
+    "status 99": b"HTTP/1.1 099 OK\r\n\r\n" + OK,
+    "status of four digits": b"HTTP/1.1 2000 OK\r\ncontent-length: 5\r\n\r\nhello",
+    "bare line feeds": b"HTTP/1.1 200 OK\ncontent-length: 5\n\nhello",
+    "a space before the colon": b"HTTP/1.1 200 OK\r\ncontent-length : 5\r\n\r\nhello",
+    "a folded field": b"HTTP/1.1 200 OK\r\nx: a\r\n content-length: 5\r\n\r\nhello",
+    "a NUL in a field": b"HTTP/1.1 200 OK\r\nx: a\0b\r\ncontent-length: 5\r\n\r\nhello",
+    "an interim answer that closes": b"HTTP/1.1 100 Continue\r\nconnection: close\r\n\r\n" + OK,
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_an_answer_that_could_be_read_in_two_ways_is_refused(connections: Connections, kind: str) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(REFUSED[kind])
+        await peer.request()
+
+    async with serving(behave) as server:
+        with pytest.raises(ConnectionError):
+            await whole(await ask(connections, server.url))
+        await asyncio.wait_for(server.left.wait(), 30)
+
+
+@pytest.mark.parametrize(
+    ("answer", "body", "kept"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", b"", True),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\nhello", b"", False),
+        (b"HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"", False),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\nhello", b"", False),
+        (b"HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello", b"hello", True),
+        (b"HTTP/1.1 426 No\r\nconnection: upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n\r\nhello", b"hello", True),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + OK, b"hello", True),
+        (b"HTTP/1.1 100 Continue\r\ncontent-length: 5\r\n\r\n" + OK, b"hello", True),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello", b"hello", False),
+        (b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 5\r\n\r\nhello" + SECOND, b"hello", False),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\nhello", b"hello", False),
+        (b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello", False),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello", True),
+    ],
+)  # fmt: skip
+async def test_where_an_answer_ends(connections: Connections, answer: bytes, body: bytes, *, kept: bool) -> None:
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            peer.send(answer)
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            exchange = await ask(connections, server.url)
+            assert exchange.framed
+            assert await whole(exchange) == body
+        assert server.connections == (1 if kept else 2)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"chunked, gzip", b"xchunked", b"chunked\r\ntransfer-encoding: identity"])
+async def test_a_last_coding_other_than_chunked_ends_with_the_connection(
+    connections: Connections, coding: bytes
+) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: " + coding + b"\r\n\r\nhello")
+
+    async with serving(behave) as server:
+        for _ in range(2):
+            exchange = await ask(connections, server.url)
+            assert not exchange.framed
+            assert await whole(exchange) == b"hello"
+        assert server.connections == 2
+
+
 async def test_leaving_early_closes_the_connection(connections: Connections) -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()
@@ -477,6 +731,40 @@ async def test_a_proxy_that_refuses_is_an_error() -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()
         peer.send(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
+        await peer.request()
+
+    async with serving(behave) as proxy:
+        pool = Connections(proxy_for=lambda _: proxy.url)
+        with pytest.raises(ConnectionRefusedError, match="407"):
+            await ask(pool, "https://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "does not speak HTTP"),
+        (b"SSH-2.0-OpenSSH\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 10_000_000, "over 65536 bytes"),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 100_000, "over 65536 bytes"),
+    ],
+)
+async def test_a_proxy_that_does_not_answer_connect_is_an_error(answer: bytes, reason: str) -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(answer)
+        await peer.request()
+
+    async with serving(behave) as proxy:
+        pool = Connections(proxy_for=lambda _: proxy.url)
+        with pytest.raises(ConnectionError, match=reason):
+            await ask(pool, "https://127.0.0.1:9/")
+        await asyncio.wait_for(proxy.left.wait(), 30)
+
+
+async def test_a_proxys_interim_answer_is_passed_over() -> None:
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        peer.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
         await peer.request()
 
     async with serving(behave) as proxy:

@@ -153,9 +153,12 @@ def test_the_spellings_of_message(key: str) -> None:
         (b'{"message":null,"reason":null,"__type":null,"code":5}', "InternalServerException"),
         (b'{"message":5,"reason":"WHY"}', "WHY"),
         (b"<html>Bad gateway</html>", "<html>Bad gateway</html>"),
-        (b"\xff\xfe", "\ufffd\ufffd"),
-        (b'{"message":"\xff"}', "\ufffd"),
-        (b"[" * 100_000, "[" * 300),
+        (b"<html>Bad\ngateway\xe2\x80\xae \x1b[31m", "(an answer that is not text)"),
+        (b"<html>" + b"Bad gateway " * 9000, "<html>Bad gateway"),
+        (b"\xff\xfe", "(an answer that is not text)"),
+        (b'{"message":"\xff"}', "(an answer that is not text)"),
+        (b"[" * 100_000, "InternalServerException"),
+        (b'{"message":"a\\nb\\u001b[31m\\u202ec"}', "The service says: a b[31mc"),
     ],
 )
 def test_bodies_of_all_kinds(body: bytes, said: str) -> None:

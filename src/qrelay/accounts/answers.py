@@ -15,7 +15,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import msgspec
 
 from qrelay import moments
-from qrelay.accounts.account import Renewal
+from qrelay.accounts.account import REGION, Renewal
+from qrelay.redaction import CLEAN, Clean
 
 RefusalKind: TypeAlias = Literal["invalid_grant", "invalid_client", "slow_down", "refused", "unreachable", "timeout"]
 
@@ -23,10 +24,10 @@ _FALLBACK_LIFETIME: Final = 3600.0  # PROTOCOL.md §6.1: what is seen when nothi
 _LONGEST_LIFETIME: Final = 366 * 86_400.0
 _FALLBACK_CODE_LIFETIME: Final = 600.0
 _FALLBACK_INTERVAL: Final = 5.0  # RFC 8628 §3.2
-_LONGEST_REASON: Final = 300
 _PRINTABLE: Final = re.compile(r"[\x21-\x7e]{1,2048}")
 _WEB: Final = re.compile(r"https?://[\x21-\x7e]{1,2048}")
 _WORD: Final = re.compile(r"[\x21-\x7e]+")  # a bearer travels in a header
+_ERROR: Final = re.compile(r"\w{1,64}")
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
 _KINDS: Final[Mapping[str, RefusalKind]] = {
     "invalid_grant": "invalid_grant",
@@ -42,12 +43,13 @@ _KINDS: Final[Mapping[str, RefusalKind]] = {
 
 
 class Response(NamedTuple):
-    """One HTTP answer of `host`; `error_type` is the header `x-amzn-errortype`."""
+    """One HTTP answer of `host`; `error_type` is the header `x-amzn-errortype`. `clean` is for the words in it."""
 
     host: str
     status: int
     error_type: str
     body: bytes
+    clean: Clean = CLEAN
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +111,7 @@ def read_renewal(response: Response | Refusal, *, dead_on_401: bool = False) -> 
         access_token=access_token,
         refresh_token=_text(answer, "refreshToken", "refresh_token"),
         expires_in=min(_seconds(answer, "expiresIn", "expires_in") or _FALLBACK_LIFETIME, _LONGEST_LIFETIME),
-        profile_arn=_text(answer, "profileArn", "profile_arn"),
+        profile_arn=_as_it_is(response.clean, _text(answer, "profileArn", "profile_arn")),
     )
 
 
@@ -146,6 +148,8 @@ def read_device_code(response: Response | Refusal) -> DeviceCode | Refusal:
         or not _PRINTABLE.fullmatch(user_code)
         or not _WEB.fullmatch(page)
         or not _WEB.fullmatch(complete)
+        or response.clean(shown := f"{user_code} {page}") != shown
+        or device_code in f"{shown} {complete}"
     ):
         return _unreadable(response, "a device code and its page")
     return DeviceCode(
@@ -172,9 +176,15 @@ def _refusal(response: Response, answer: Mapping[str, Any], *, dead_on_401: bool
     if kind is None and status >= 500:
         kind = "unreachable"
     told = answer.get("error_description") or answer.get("message") or answer.get("Message")
-    words = ", ".join(str(text)[:_LONGEST_REASON] for text in (said if isinstance(said, str) else name, told) if text)
+    words = response.clean(", ".join(str(text) for text in (said if isinstance(said, str) else name, told) if text))
     message = f"{response.host} answered {status}" + (f": {words.rstrip('.')}." if words else ".")
-    return Refusal(kind=kind or "refused", message=message, error=word or named, region=_text(answer, "region"))
+    error, region = word or named, _text(answer, "region")
+    return Refusal(
+        kind=kind or "refused",
+        message=message,
+        error=error if _ERROR.fullmatch(error) else "",
+        region=region if region is not None and REGION.fullmatch(region) else None,
+    )
 
 
 def _unreadable(response: Response, what: str) -> Refusal:
@@ -183,6 +193,11 @@ def _unreadable(response: Response, what: str) -> Refusal:
 
 def _text(answer: Mapping[str, Any], *names: str) -> str | None:
     return next((value for name in names if isinstance(value := answer.get(name), str) and value), None)
+
+
+def _as_it_is(clean: Clean, text: str | None) -> str | None:
+    """A name that must not be changed, None if it would have to be."""
+    return text if text is not None and clean(text) == text else None
 
 
 def _seconds(answer: Mapping[str, Any], *names: str) -> float | None:

@@ -31,6 +31,7 @@ from qrelay.accounts.answers import (
 from qrelay.outward import USER_AGENT
 from qrelay.outward.exchange import Exchange
 from qrelay.outward.http1 import Connections
+from qrelay.redaction import Redactor
 
 CLIENT_NAME: Final = "qrelay"
 """Who we say we are when a client is registered: never another program."""
@@ -38,6 +39,7 @@ SCOPES: Final = ("codewhisperer:completions", "codewhisperer:analysis", "codewhi
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 SOCIAL_ENDPOINT: Final = "https://prod.us-east-1.auth.desktop.kiro.dev/refreshToken"
 _LONGEST_ANSWER: Final = 1 << 20
+_SECRET_FIELDS: Final = frozenset({"refreshToken", "refresh_token", "clientSecret", "deviceCode"})
 
 Fields: TypeAlias = Mapping[str, str | Sequence[str] | None]
 
@@ -48,6 +50,7 @@ class TokenClient:
     `token_endpoint` goes before AWS's own (`https://oidc.<region>.amazonaws.com/token`), and its siblings
     `client/register`, `device_authorization` and, for a social log-in, `refreshToken` before theirs. The timeout, in
     seconds, is for one whole question. A region that isn't one is refused: it would become part of a host name.
+    `redactor` cleans what is said in refusals.
     """
 
     def __init__(
@@ -56,9 +59,11 @@ class TokenClient:
         *,
         token_endpoint: str | None = None,
         timeout_seconds: float = 10.0,
+        redactor: Redactor | None = None,
     ) -> None:
         self.timeout_seconds = timeout_seconds
         self._connections = connections
+        self._redactor = redactor or Redactor()
         self._token_endpoint = token_endpoint
 
     async def refresh(self, account: Account) -> Renewal | Refusal:
@@ -147,7 +152,10 @@ class TokenClient:
         except (OSError, ValueError) as error:  # ValueError: an address that can't be one
             reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
             return Refusal(kind="unreachable", message=f"{host} can't be reached ({reason}).")
-        return Response(host, exchange.status, exchange.headers.get("x-amzn-errortype", ""), answer)
+        sent = json if json is not None else form or {}
+        secrets = (value for name, value in sent.items() if name in _SECRET_FIELDS and isinstance(value, str))
+        clean = self._redactor.for_call(*secrets)
+        return Response(host, exchange.status, exchange.headers.get("x-amzn-errortype", ""), answer, clean)
 
 
 async def _body(exchange: Exchange) -> bytes:

@@ -24,7 +24,7 @@ from typing import Final, assert_never
 import structlog
 from msgspec.structs import replace
 
-from qrelay.accounts.account import REGION, Account, Renewal
+from qrelay.accounts.account import Account, Renewal
 from qrelay.accounts.answers import Refusal
 from qrelay.accounts.oidc import TokenClient
 from qrelay.accounts.setbacks import Setbacks
@@ -294,8 +294,7 @@ class Refresher:
             case "unreachable":
                 raise RelayError(ErrorCode.upstream_unreachable, f"Refresh failed: {refusal.message}")
             case "refused":
-                named = refusal.region and REGION.fullmatch(refusal.region)
-                right = f" Its log-in is of the region {refusal.region}." if named else ""
+                right = f" Its log-in is of the region {refusal.region}." if refusal.region else ""
                 raise RelayError(
                     ErrorCode.account_forbidden, f"Refresh failed: {refusal.message}{right}", remedy=_REFUSED
                 )

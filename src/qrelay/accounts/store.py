@@ -79,6 +79,13 @@ class AccountStore:
         """All there are, oldest first."""
         return self._ledger.accounts()
 
+    def secrets(self) -> list[str]:
+        """Return every account's tokens and client secret, for what must not repeat them."""
+        held = (
+            (account.access_token, account.refresh_token, account.client_secret) for account in self._ledger.accounts()
+        )
+        return [secret for secrets in held for secret in secrets if secret]
+
     def get(self, account_id: str) -> Account:
         """One of them."""
         return self._ledger.get(account_id)

@@ -71,12 +71,12 @@ from qrelay.http.traffic import Traffic
 from qrelay.keys import open_keys
 from qrelay.keys.sessions import Sessions
 from qrelay.login import LogIns
-from qrelay.logs import Redactor
 from qrelay.outward import USER_AGENT
 from qrelay.quotas import Quotas
 from qrelay.reach import Reach
 from qrelay.records.audit import AuditLog
 from qrelay.records.journal import Journal
+from qrelay.redaction import Redactor
 from qrelay.server.connections import ConnectionTable
 from qrelay.settings import Settings
 from qrelay.tasks import stopped
@@ -204,7 +204,8 @@ class App:
             calls, token_calls = from_settings.connections(settings)
             stack.callback(calls.close)
             stack.callback(token_calls.close)
-            token_client = TokenClient(token_calls, token_endpoint=settings.token_endpoint)
+            redactor = Redactor(settings.secrets(), store.secrets)
+            token_client = TokenClient(token_calls, token_endpoint=settings.token_endpoint, redactor=redactor)
             refresher = Refresher(store, token_client, previous_tokens=settings.previous_tokens)
             stack.push_async_callback(refresher.close)
             if self._folder is not None:  # before the variables: the active one of account.json stays it
@@ -219,7 +220,7 @@ class App:
                 concurrency=settings.account_concurrency,
                 queue_seconds=settings.queue_seconds,
             )
-            client = UpstreamClient(calls, from_settings.timeouts(settings), USER_AGENT)
+            client = UpstreamClient(calls, from_settings.timeouts(settings), USER_AGENT, redactor)
             catalog = Catalog(client, settings.aliases)
             stack.push_async_callback(catalog.close)
             store.when_gone.append(catalog.forget)
@@ -271,6 +272,7 @@ class App:
                 ],
                 journal=journal,
                 shelf=shelf,
+                redactor=redactor,
             )
             if self._background:
                 database.watch.start()
@@ -293,11 +295,12 @@ class App:
         *,
         journal: Journal,
         shelf: Shelf,
+        redactor: Redactor,
     ) -> None:
         settings = self._settings
         store, refresher = pool.store, pool.refresher
         traffic = Traffic()
-        endings = Endings(traffic, journal, Redactor(settings.secrets()))
+        endings = Endings(traffic, journal, redactor)
         self._chat.update(
             {
                 path: ChatRoute(

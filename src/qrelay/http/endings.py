@@ -18,9 +18,10 @@ from starlette.types import Scope
 from qrelay.events import Usage
 from qrelay.http.asked import header
 from qrelay.http.traffic import Traffic
-from qrelay.logs import Redactor, RequestLine, log_request
+from qrelay.logs import RequestLine, log_request
 from qrelay.records.ended import Ended, attempts_text, sentence, word, words
 from qrelay.records.journal import Journal
+from qrelay.redaction import Redactor
 from qrelay.reply import Served
 from qrelay.trace import Trace
 
@@ -107,7 +108,7 @@ class Endings:
             first_byte_ms=first_byte_ms,
         )
         if ending.error is not None:
-            ended.error = sentence(self._redactor.text(ending.error))
+            ended.error = sentence(self._redactor.mask(ending.error))
         if trace.attempts:
             ended.account_id = trace.attempts[-1].account_id
             ended.attempts = attempts_text(trace.attempts)

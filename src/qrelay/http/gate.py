@@ -20,8 +20,8 @@ from qrelay.http import audited
 from qrelay.http.body import ClientLeft, over_setting, read_body
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import opens_with_a_secret, refusal
-from qrelay.logs import Redactor
 from qrelay.records.audit import KEY_REFUSED, Actor, AuditLog
+from qrelay.redaction import Redactor
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Gate:
         self._console = console
         self._max_body = max_body
         self._noted: dict[str, float] = {}  # when a key was last told of, by its id: so there are few
-        self._redact = Redactor().text
+        self._redact = Redactor().mask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         send = _unkept(send)

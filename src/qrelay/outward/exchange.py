@@ -14,7 +14,12 @@ from qrelay.outward.proxy import Proxy
 
 _UNREAD_LIMIT = 256 * 1024
 """Bytes of a body that wait for a slow reader before the service is told to wait too."""
-_HEAD_LIMIT = 64 * 1024
+_OVERHEAD_LIMIT = 64 * 1024
+"""Bytes of an answer that are no body: its head and interim answers, chunk sizes and extensions, trailers."""
+_OVERHEAD_PER_BODY_BYTE = 16
+"""Each body byte makes room for as much overhead again, so that a long stream of small chunks is not refused."""
+_FIELD_LIMIT = 256
+"""Header and trailer fields of one answer."""
 _COPIED = 16 * 1024
 """Up to so many bytes one buffer, copied, leaves sooner than two."""
 
@@ -112,9 +117,11 @@ class Exchange:
         self._loop = loop
         self._give_back = give_back
         self._parser = httptools.HttpResponseParser(self)
-        self._head_size = 0
+        self._overhead = 0
+        self._fields = 0
         self._has_head = False
         self._may_be_kept = False
+        self._surplus = False
         self._closed = False
         self._unread: list[bytes] = []
         self._unread_size = 0
@@ -171,26 +178,38 @@ class Exchange:
     # --- from the connection ------------------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> None:
+        """Read the next bytes. Whatever is wrong with them closes the connection; a whole answer before that counts."""
         self.begun = True
-        if self.complete:
-            self._connection.abort()  # more than the answer
-            return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self.complete:
-                self.break_off(ConnectionAbortedError(None, f"it does not speak HTTP ({type(error).__name__})"))
+        if len(data) <= _OVERHEAD_LIMIT:
+            sound = self._parse(data)
+        else:  # in pieces, or one read of trailers could be several times the limit
+            pieces = (data[at : at + _OVERHEAD_LIMIT] for at in range(0, len(data), _OVERHEAD_LIMIT))
+            sound = all(self._parse(piece) for piece in pieces)
+        if not sound:
+            self._may_be_kept = False
             self._connection.abort()
-            return
-        if not self._has_head:
-            self._head_size += len(data)
-            if self._head_size > _HEAD_LIMIT:
-                self.break_off(ConnectionAbortedError(None, "the head of its answer is too long"))
-                self._connection.abort()
-                return
-        if self._unread_size > _UNREAD_LIMIT:
+        elif self._unread_size > _UNREAD_LIMIT:
             self._connection.pause()
         self._wake()
+
+    def _parse(self, data: bytes) -> bool:
+        """Return whether the connection may go on."""
+        if self.complete:
+            return False  # more than the answer
+        self._overhead += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            self.break_off(ConnectionAbortedError(None, str(error.__context__ or error)))
+            return False
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self.break_off(ConnectionAbortedError(None, f"it does not speak HTTP ({type(error).__name__})"))
+            return False
+        if self._overhead > _OVERHEAD_LIMIT and not self.complete:
+            part = "trailers or chunk extensions" if self._has_head else "head"
+            self.break_off(ConnectionAbortedError(None, f"the {part} of its answer is over {_OVERHEAD_LIMIT} bytes"))
+            return False
+        return not self._surplus
 
     def lost(self, error: Exception | None) -> None:
         if self._has_head and not self.framed and error is None:
@@ -201,28 +220,42 @@ class Exchange:
 
     # --- httptools' calls ---------------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        self._surplus = self.complete  # a second answer, to a request that was never sent
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[_header_name(name)] = value.decode("latin-1")
+        if self.complete:
+            return
+        self._fields += 1
+        if self._fields > _FIELD_LIMIT:
+            raise ValueError(f"its answer has more than {_FIELD_LIMIT} header fields")
+        if not self._has_head:  # else it is a trailer field, and no header
+            self.headers[_header_name(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        if self.complete:
+            return
         self.status = self._parser.get_status_code()
+        if self.status < 100 or self._parser.get_http_version() not in {"1.0", "1.1"}:
+            raise ValueError("it does not speak HTTP/1.1")
         if self.status < 200:
             self.headers.clear()  # an interim answer; the real one follows
             return
         self._has_head = True
-        self.framed = (
-            "chunked" in self.headers.get("transfer-encoding", "").lower()
-            or "content-length" in self.headers
-            or self.status in (204, 304)
-        )
+        coding = self.headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower()
+        self.framed = coding == "chunked" or "content-length" in self.headers or self.status in (204, 304)
 
     def on_body(self, data: bytes) -> None:
+        if self.complete:
+            return
         self._unread.append(data)
         self._unread_size += len(data)
+        self._overhead = max(0, self._overhead - len(data) * (1 + _OVERHEAD_PER_BODY_BYTE))
 
     def on_message_complete(self) -> None:
-        self.complete = self._has_head
-        self._may_be_kept = self._parser.should_keep_alive()
+        if not self.complete:
+            self.complete = self._has_head
+            self._may_be_kept = self._parser.should_keep_alive()
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 import httptools
 
+_ANSWER_LIMIT = 64 * 1024
+"""Bytes of a proxy's answer to CONNECT, which has no body."""
+
 Protocol = TypeVar("Protocol", bound=asyncio.Protocol)
 
 
@@ -65,23 +68,33 @@ async def tunnel(proxy: Proxy, host: str, port: int, tls: ssl.SSLContext, protoc
 
 
 class _Answer(asyncio.Protocol):
-    """Reads a proxy's answer to CONNECT: `answered` is its status."""
+    """Reads a proxy's answer to CONNECT: `answered` is its status. An interim answer (1xx) is skipped."""
 
     def __init__(self) -> None:
         self.answered: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
+        self._size = 0
 
     def data_received(self, data: bytes) -> None:
+        if self.answered.done():
+            return  # what follows the answer is not ours: TLS begins with our own bytes
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if not self.answered.done():
-                self.answered.set_exception(ConnectionResetError(None, f"the proxy does not speak HTTP ({error})"))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._fail(f"the proxy does not speak HTTP ({type(error).__name__})")
+        if self._size > _ANSWER_LIMIT:
+            self._fail(f"the proxy's answer is over {_ANSWER_LIMIT} bytes")
 
     def on_headers_complete(self) -> None:
-        if not self.answered.done():
-            self.answered.set_result(self._parser.get_status_code())
+        status = self._parser.get_status_code()
+        if status >= 200 and not self.answered.done():
+            self.answered.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.answered.done():
             self.answered.set_exception(exc or ConnectionResetError(None, "the proxy closed the connection"))
+
+    def _fail(self, reason: str) -> None:
+        if not self.answered.done():
+            self.answered.set_exception(ConnectionResetError(None, reason))

@@ -80,9 +80,10 @@ class Catalog:
         models: list[Model] = []
         token: str | None = None
         keep = FRESH_SECONDS
+        clean = self._client.clean(credential)
         try:
             for _ in range(_MAX_PAGES):
-                page, token = read_page(await self._client.list_models(credential, endpoint, token))
+                page, token = read_page(await self._client.list_models(credential, endpoint, token), clean)
                 models.extend(page)
                 if not token:
                     break

@@ -8,8 +8,9 @@ Nothing is spawned or queued per event: whoever reads runs the synchronous machi
 """
 
 import asyncio
-from collections.abc import Awaitable
-from types import TracebackType
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 
@@ -19,11 +20,16 @@ from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.outward.exchange import Exchange
 from qrelay.outward.http1 import Connections
+from qrelay.redaction import Clean, Redactor
 from qrelay.trace import Trace
 from qrelay.upstream.endpoints import Endpoint
 from qrelay.upstream.errors import from_http
 
 _ERROR_BODY_LIMIT = 64 * 1024
+_LIST_LIMIT = 8 * 1024 * 1024
+"""Bytes of a list of models or profiles, or of usage limits. Real ones have a few thousand."""
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_PLAIN_ID = re.compile(r"[0-9a-fA-F-]{1,40}")
 _CHAT = "GenerateAssistantResponse"
 _REST_PATHS = {
     _CHAT: "/generateAssistantResponse",
@@ -46,7 +52,7 @@ class Timeouts(NamedTuple):
 class Answer:
     """A 200 that is being read. Close it in any case: leaving early is how the call upstream is cancelled."""
 
-    def __init__(self, exchange: Exchange, timeouts: Timeouts) -> None:
+    def __init__(self, exchange: Exchange, timeouts: Timeouts, request_id: str) -> None:
         self._exchange = exchange
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -54,7 +60,7 @@ class Answer:
         self._waiting_since: float | None = None
         self._expired: str | None = None
         self._watch = self._loop.call_later(min(timeouts.silence, timeouts.total), self._check)
-        self.request_id = exchange.headers.get("x-amzn-requestid", "")
+        self.request_id = request_id
         self.framed = exchange.framed
         """HTTP says where the body ends, so that its end is one."""
 
@@ -114,19 +120,44 @@ class Answer:
 
 
 class UpstreamClient:
-    """Calls the service over connections that the caller owns."""
+    """Calls the service over connections that the caller owns. `redactor` cleans what is said in errors and headers."""
 
-    def __init__(self, connections: Connections, timeouts: Timeouts, user_agent: str) -> None:
+    def __init__(
+        self, connections: Connections, timeouts: Timeouts, user_agent: str, redactor: Redactor | None = None
+    ) -> None:
         self._connections = connections
         self.timeouts = timeouts
         self._user_agent = user_agent
+        self._redactor = redactor or Redactor()
+
+    def clean(self, credential: Credential, sent: Callable[[], str] = str) -> Clean:
+        """Return what cleans the service's words in answer to a call with this credential. `sent` gives the prompt."""
+        return self._redactor.for_call(credential.access_token, sent=sent)
 
     async def converse(
-        self, credential: Credential, endpoint: Endpoint, body: bytes, trace: Trace | None = None
+        self,
+        credential: Credential,
+        endpoint: Endpoint,
+        body: bytes,
+        trace: Trace | None = None,
+        clean: Clean | None = None,
     ) -> Answer:
-        """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes."""
-        exchange = await self._post(credential, endpoint, _CHAT, body, trace)
-        return Answer(exchange, self.timeouts)
+        """GenerateAssistantResponse (PROTOCOL.md §1.2). Raises RelayError if no 200 comes.
+
+        `clean` is the method's result for this call, where the caller has it already.
+        """
+        clean = clean or self.clean(credential, lambda: body.decode("utf-8", "replace"))
+        exchange = await self._post(credential, endpoint, _CHAT, body, trace=trace, clean=clean)
+        request_id = exchange.headers.get("x-amzn-requestid", "")
+        return Answer(exchange, self.timeouts, self._id(request_id, clean))
+
+    def _id(self, request_id: str, clean: Clean) -> str:
+        """A request id from a header; "" for what can't be one. A plain one is only checked for secrets of the
+        settings: it comes with every reply.
+        """
+        if not _ID.fullmatch(request_id):
+            return ""
+        return self._redactor.mask(request_id) if _PLAIN_ID.fullmatch(request_id) else clean(request_id)
 
     async def list_models(self, credential: Credential, endpoint: Endpoint, next_token: str | None) -> bytes:
         """One page of ListAvailableModels (§5) as JSON text. Raises RelayError."""
@@ -138,7 +169,7 @@ class UpstreamClient:
         operation = "ListAvailableModels"
         if endpoint.binding == "restjson":
             url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query)}"
-            asking = self._send("GET", url, self._headers(credential))
+            asking = self._send("GET", url, credential)
         else:
             body = msgspec.json.encode(query)
             asking = self._post(credential, endpoint, operation, body)
@@ -161,7 +192,7 @@ class UpstreamClient:
         operation = "GetUsageLimits"
         if endpoint.binding == "restjson":
             url = f"{endpoint.control}{_REST_PATHS[operation]}?{urlencode(query | {'isEmailRequired': 'true'})}"
-            asking = self._send("GET", url, self._headers(credential))
+            asking = self._send("GET", url, credential)
         else:
             body = msgspec.json.encode(query)
             asking = self._post(credential, endpoint, operation, body)
@@ -170,21 +201,31 @@ class UpstreamClient:
     async def _whole(self, what: str, asking: Awaitable[Exchange]) -> bytes:
         try:
             async with asyncio.timeout(self.timeouts.first_event):
-                return await _body(await asking)
+                body = await _body(await asking, _LIST_LIMIT)
         except TimeoutError:
             raise RelayError(ErrorCode.upstream_timeout, f"The upstream did not finish its {what}.") from None
         except OSError as error:
             raise RelayError(ErrorCode.upstream_protocol, f"The {what} was cut: {_describe(error)}.") from None
+        if len(body) >= _LIST_LIMIT:
+            raise RelayError(ErrorCode.upstream_protocol, f"The {what} is over {_LIST_LIMIT} bytes.")
+        return body
 
     async def _post(
-        self, credential: Credential, endpoint: Endpoint, operation: str, body: bytes, trace: Trace | None = None
+        self,
+        credential: Credential,
+        endpoint: Endpoint,
+        operation: str,
+        body: bytes,
+        *,
+        trace: Trace | None = None,
+        clean: Clean | None = None,
     ) -> Exchange:
         base, target = (
             (endpoint.url, endpoint.streaming_target)
             if operation == _CHAT
             else (endpoint.control, endpoint.control_target)
         )
-        headers = self._headers(credential)
+        headers: dict[str, str] = {}
         if endpoint.binding == "awsjson":
             headers["content-type"] = "application/x-amz-json-1.0"
             headers["x-amz-target"] = f"{target}.{operation}"
@@ -192,7 +233,7 @@ class UpstreamClient:
         else:
             headers["content-type"] = "application/json"
             url = base + _REST_PATHS[operation]
-        return await self._send("POST", url, headers, body, trace)
+        return await self._send("POST", url, credential, headers, body, trace=trace, clean=clean)
 
     def _headers(self, credential: Credential) -> dict[str, str]:
         headers = {
@@ -206,9 +247,18 @@ class UpstreamClient:
         return headers
 
     async def _send(
-        self, method: str, url: str, headers: dict[str, str], body: bytes = b"", trace: Trace | None = None
+        self,
+        method: str,
+        url: str,
+        credential: Credential,
+        more_headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes = b"",
+        *,
+        trace: Trace | None = None,
+        clean: Clean | None = None,
     ) -> Exchange:
         connect = self.timeouts.connect
+        headers = {**self._headers(credential), **more_headers}
         try:
             exchange = await self._connections.request(method, url, headers, body, connect_seconds=connect, trace=trace)
         except TimeoutError:
@@ -227,28 +277,28 @@ class UpstreamClient:
             trace.answered(exchange.status)
         if exchange.status == 200:
             return exchange
-        raise await _refused(exchange)
+        raise await _refused(exchange, clean or self.clean(credential))
 
 
-async def _refused(exchange: Exchange) -> RelayError:
+async def _refused(exchange: Exchange, clean: Clean) -> RelayError:
     body = b""
     try:
         async with asyncio.timeout(10):
             body = await _body(exchange, _ERROR_BODY_LIMIT)
     except (TimeoutError, OSError):
         pass  # the status alone says enough
-    return from_http(exchange.status, exchange.headers, body)
+    return from_http(exchange.status, exchange.headers, body, clean)
 
 
-async def _body(exchange: Exchange, limit: int | None = None) -> bytes:
+async def _body(exchange: Exchange, limit: int) -> bytes:
     """A whole body, or a little more than the first `limit` bytes of it; the exchange is closed."""
-    body = b""
+    body = bytearray()
     try:
-        while (limit is None or len(body) < limit) and (data := await exchange.read()):
+        while len(body) < limit and (data := await exchange.read()):
             body += data
     finally:
         exchange.close()
-    return body
+    return bytes(body)
 
 
 def _host(url: str) -> str:

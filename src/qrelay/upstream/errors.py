@@ -2,16 +2,19 @@
 
 An error arrives as an HTTP answer, as an exception frame after a 200, or as an error frame; all three are the same to
 `classify`. The service's type names and statuses are not reliable alone (§4.1: official clients match substrings of the
-body), so the rows are tried in order and the first that fits decides.
+body), so the rows are tried in order and the first that fits decides. They see the words as they came; a message has
+them cleaned (`qrelay.redaction`).
 """
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from qrelay.errors import ErrorCode, RelayError, Resets
+from qrelay.redaction import CLEAN, Clean, readable
 
 
 class Refusal(NamedTuple):
@@ -43,6 +46,10 @@ class Row(NamedTuple):
 
 
 _PROFILE_WANTED = "profileArn is required"
+_LONGEST_PAGE = 300
+_NAME = re.compile(r"[\w.-]{1,100}")
+"""A type or a reason. Other text in its place is no name, and is not told."""
+_NO_TEXT = "(an answer that is not text)"
 
 ROWS = (
     Row(
@@ -140,11 +147,14 @@ _NOT_MONTHLY: Final[Mapping[Resets | None, str]] = {
 """What to do about a limit that no new month ends."""
 
 
-def classify(refusal: Refusal) -> RelayError:
-    """The error a client is told. The service's own words are kept, what it means comes first."""
+def classify(refusal: Refusal, clean: Clean = CLEAN) -> RelayError:
+    """Return the error for a refusal. Its message has the service's own words, cleaned."""
     code = next((row.code for row in ROWS if row.fits(refusal)), ErrorCode.upstream_failed)
-    said = refusal.message.strip() or refusal.reason or refusal.type or f"status {refusal.status}"
-    message = f"The service says: {said}"
+    reason = refusal.reason if _NAME.fullmatch(refusal.reason) else ""
+    said = refusal.message.strip() or reason or refusal.type or f"status {refusal.status}"
+    message = f"The service says: {clean(said)}"
+    if _PROFILE_WANTED in said and _PROFILE_WANTED not in message:
+        message = f"{message} ({_PROFILE_WANTED})"  # `wants_profile` looks for it
     if code is ErrorCode.upstream_rejected:
         explained = _EXPLAINED.get(refusal.reason)
         if explained is None and ("Improperly formed request" in said or refusal.reason == "REQUEST_BODY_INVALID"):
@@ -171,31 +181,32 @@ def wants_profile(error: RelayError) -> bool:
     return error.code is ErrorCode.account_forbidden and _PROFILE_WANTED in error.message
 
 
-def from_http(status: int, headers: Mapping[str, str], body: bytes) -> RelayError:
+def from_http(status: int, headers: Mapping[str, str], body: bytes, clean: Clean = CLEAN) -> RelayError:
     """An HTTP answer other than 200. `headers` must look names up without case."""
     told = _told(body)
     kind = _bare(headers.get("x-amzn-errortype")) or _bare(told.get("code")) or _bare(told.get("__type"))
     retry_after = _seconds(headers.get("retry-after"))
-    return classify(Refusal(status, kind, _text(told, "reason"), _message(told), retry_after))
+    return classify(Refusal(status, kind, _text(told, "reason"), _message(told), retry_after), clean)
 
 
-def from_frame(kind: str, payload: bytes) -> RelayError:
+def from_frame(kind: str, payload: bytes, clean: Clean = CLEAN) -> RelayError:
     """An exception frame (`:exception-type`), which ends the reply it stands in."""
     told = _told(payload)
-    return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told)))
+    return classify(Refusal(0, _bare(kind), _text(told, "reason"), _message(told)), clean)
 
 
-def from_error_frame(error_code: str, message: str) -> RelayError:
+def from_error_frame(error_code: str, message: str, clean: Clean = CLEAN) -> RelayError:
     """An error frame (`:error-code`, `:error-message`): a failure the service has no type for. It ends the reply."""
-    return classify(Refusal(0, _bare(error_code), "", message))
+    return classify(Refusal(0, _bare(error_code), "", message), clean)
 
 
 def _told(body: bytes) -> dict[str, Any]:
-    """The members of an error's JSON. What isn't JSON, a proxy's page perhaps, is its message."""
+    """The members of an error's JSON. Other text, a proxy's page perhaps, is its message; other bytes say nothing."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {"message": body[:300].decode("utf-8", "replace")}
+        text = readable(body, _LONGEST_PAGE)
+        return {"message": _NO_TEXT if text is None else text}
     return cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
 
 
@@ -210,10 +221,10 @@ def _message(told: dict[str, Any]) -> str:
 
 def _bare(name: Any) -> str:
     """`com.amazon.aws.codewhisperer#ThrottlingException`, `ThrottlingException:http://…` and, in a frame,
-    `throttlingException` to `ThrottlingException`.
+    `throttlingException` to `ThrottlingException`; "" for what is no name.
     """
     bare = name.split(":", 1)[0].rsplit("#", 1)[-1].strip() if isinstance(name, str) else ""
-    return bare[:1].upper() + bare[1:]
+    return bare[:1].upper() + bare[1:] if _NAME.fullmatch(bare) else ""
 
 
 def _seconds(header: str | None) -> float | None:

@@ -156,11 +156,11 @@ def decode_headers(block: bytes) -> dict[str, HeaderValue]:
             elif kind == 9:
                 value = UUID(bytes=take(16))
             else:
-                raise ValueError(f"header {name!r} has the unknown type {kind}")
+                raise ValueError(f"a header has the unknown type {kind}")
             if name in headers:
-                raise ValueError(f"header {name!r} stands there twice")
+                raise ValueError("a header stands there twice")
         except (UnicodeDecodeError, OverflowError) as error:
-            raise ValueError(f"a header can't be read: {error}") from None
+            raise ValueError(f"a header can't be read ({type(error).__name__})") from None
         headers[name] = value
     return headers
 

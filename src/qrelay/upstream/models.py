@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream import schema
 
 DEFAULT_WINDOW = 200_000
@@ -29,6 +30,7 @@ _LONGEST = 200
 _SUFFIX = re.compile(r"\[\w+\]$")
 _NOISE = re.compile(r"[-_@]?(20\d{6}|v\d+[_:]\d+|latest)$")
 _VENDOR = re.compile(r"^(\w+\.)?anthropic\.")
+_EFFORT = re.compile(r"[A-Za-z][\w-]{0,30}")
 _PIECES = re.compile(r"[a-z]+|[0-9]{1,9}")
 _FAMILIES = frozenset({"opus", "sonnet", "haiku"})
 _CLAUDE_CODE = ((5, 5), ())  # what its aliases expand to (CLIENTS.md A1), and a bare family
@@ -164,26 +166,31 @@ def listed(models: Sequence[Model], aliases: Mapping[str, str]) -> list[Model]:
 # --- the service's list (PROTOCOL.md §5) ------------------------------------------------------------------------------
 
 
-def read_page(body: bytes) -> tuple[list[Model], str | None]:
-    """One page of ListAvailableModels and the token of the next. Raises RelayError if it can't be read."""
+def read_page(body: bytes, clean: Clean = CLEAN) -> tuple[list[Model], str | None]:
+    """One page of ListAvailableModels and the token of the next. Raises RelayError if it can't be read.
+
+    Texts are cleaned; a model is left out if its id would not stay as it is.
+    """
     try:
         page = msgspec.json.decode(body, type=schema.ListAvailableModelsResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The list of models can't be read: {error}.") from None
     return [
-        _model(row.modelId, row) for row in page.models or () if row.modelId and len(row.modelId) <= _LONGEST
+        _model(row.modelId, row, clean)
+        for row in page.models or ()
+        if row.modelId and len(row.modelId) <= _LONGEST and clean(row.modelId) == row.modelId
     ], page.nextToken
 
 
-def _model(id_: str, row: schema.ModelRow) -> Model:
+def _model(id_: str, row: schema.ModelRow, clean: Clean) -> Model:
     limits = row.tokenLimits or schema.TokenLimits()
     return Model(
         id_,
-        row.modelName or "",
-        row.description or "",
+        clean(row.modelName or ""),
+        clean(row.description or ""),
         limits.maxInputTokens or 0,
         limits.maxOutputTokens or 0,
-        tuple(row.supportedInputTypes or ()),
+        tuple(map(clean, row.supportedInputTypes or ())),
         row.rateMultiplier,
         _effort(row.additionalModelRequestFieldsSchema),
         _cached_from(row.promptCaching),
@@ -195,7 +202,8 @@ def _effort(fields: object) -> Effort | None:
     for member in ("output_config", "reasoning"):
         words = _at(fields, "properties", member, "properties", "effort", "enum")
         if isinstance(words, list):
-            return Effort(member, tuple(word for word in cast("list[object]", words) if isinstance(word, str)))
+            found = (word for word in cast("list[object]", words) if isinstance(word, str))
+            return Effort(member, tuple(word for word in found if _EFFORT.fullmatch(word)))
     return None
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream.client import UpstreamClient
 from qrelay.upstream.endpoints import Endpoint
 
@@ -51,7 +52,9 @@ async def list_profiles(
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 for _ in range(_MAX_PAGES):
-                    profiles, token = read_page(await client.list_profiles(credential, endpoint, token))
+                    profiles, token = read_page(
+                        await client.list_profiles(credential, endpoint, token), client.clean(credential)
+                    )
                     for profile in profiles:
                         found.setdefault(profile.arn, profile)
                     if not token:
@@ -71,10 +74,15 @@ def choose(profiles: Iterable[Profile], *preferred: str | None) -> str | None:
     return next((arn for arn in preferred if arn in arns), arns[0] if arns else None)
 
 
-def read_page(body: bytes) -> tuple[list[Profile], str | None]:
-    """One page of ListAvailableProfiles and the token of the next. Raises RelayError if it can't be read."""
+def read_page(body: bytes, clean: Clean = CLEAN) -> tuple[list[Profile], str | None]:
+    """One page of ListAvailableProfiles and the token of the next. Raises RelayError if it can't be read.
+
+    Names are cleaned; a profile is left out if its ARN would not stay as it is.
+    """
     try:
         page = msgspec.json.decode(body, type=_Page)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The list of profiles can't be read: {error}.") from None
-    return [Profile(row.arn, row.profile_name or "") for row in page.profiles or () if row.arn], page.next_token
+    rows = (row for row in page.profiles or () if row.arn)
+    found = [Profile(row.arn, clean(row.profile_name or "")) for row in rows if row.arn and clean(row.arn) == row.arn]
+    return found, page.next_token

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from qrelay import moments
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream.schema import UsageBreakdown, UsageLimits
 
 _MAIN = ("CREDIT", "AGENTIC_REQUEST")
@@ -79,32 +80,32 @@ class Quota(Struct, frozen=True):
         return main.limit > 0 and main.left(now) <= 0
 
 
-def read_quota(body: bytes) -> Quota:
-    """The body of a GetUsageLimits answer. Raises RelayError if it can't be read."""
+def read_quota(body: bytes, clean: Clean = CLEAN) -> Quota:
+    """The body of a GetUsageLimits answer, its texts cleaned. Raises RelayError if it can't be read."""
     try:
         said = msgspec.json.decode(body, type=UsageLimits)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.upstream_protocol, f"The usage limits can't be read: {error}.") from None
     subscription, overages, user = said.subscriptionInfo, said.overageConfiguration, said.userInfo
-    allowances = [_allowance(row, moments.told(said.nextDateReset)) for row in said.usageBreakdownList or ()]
+    allowances = [_allowance(row, moments.told(said.nextDateReset), clean) for row in said.usageBreakdownList or ()]
     if not allowances:
         allowances = [
             Allowance(
-                row.type or "",
+                clean(row.type or ""),
                 row.currentUsage or 0,
                 row.totalUsageLimit or row.currentUsageLimit or 0,
                 resets_at=moments.told(said.nextDateReset),
-                resource=row.type or "",
+                resource=clean(row.type or ""),
             )
             for row in said.limits or ()
         ]
     return Quota(
-        (subscription and subscription.subscriptionTitle) or "",
-        (subscription and subscription.type) or "",
+        clean((subscription and subscription.subscriptionTitle) or ""),
+        clean((subscription and subscription.type) or ""),
         overages is not None and overages.overageStatus == "ENABLED",
         tuple(allowances),
-        (user and user.userId) or None,
-        (user and user.email) or None,
+        clean((user and user.userId) or "") or None,
+        clean((user and user.email) or "") or None,
     )
 
 
@@ -123,19 +124,19 @@ def kept(text: str | None) -> Quota | None:
         return None
 
 
-def _allowance(row: UsageBreakdown, resets_at: float | None) -> Allowance:
+def _allowance(row: UsageBreakdown, resets_at: float | None, clean: Clean) -> Allowance:
     trial = row.freeTrialInfo
     return Allowance(
-        row.displayNamePlural or row.displayName or row.resourceType or "",
+        clean(row.displayNamePlural or row.displayName or row.resourceType or ""),
         _precise(row.currentUsageWithPrecision, row.currentUsage),
         _precise(row.usageLimitWithPrecision, row.usageLimit),
-        row.unit or "",
+        clean(row.unit or ""),
         _precise(row.currentOveragesWithPrecision, row.currentOverages),
         row.overageCharges or 0,
-        row.currency or "",
+        clean(row.currency or ""),
         moments.told(row.nextDateReset) or resets_at,
         row.overageRate or 0,
-        row.resourceType or "",
+        clean(row.resourceType or ""),
         None
         if trial is None
         else Grant(
@@ -147,7 +148,7 @@ def _allowance(row: UsageBreakdown, resets_at: float | None) -> Allowance:
         ),
         tuple(
             Grant(
-                bonus.displayName or bonus.bonusCode or "",
+                clean(bonus.displayName or bonus.bonusCode or ""),
                 bonus.currentUsage or 0,
                 bonus.usageLimit or 0,
                 bonus.status == "ACTIVE",

@@ -36,6 +36,7 @@ from qrelay.events import (
     WebLink,
     WebLinks,
 )
+from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream import schema
 from qrelay.upstream.errors import from_error_frame, from_frame
 from qrelay.upstream.eventstream import Frame, FrameDecoder
@@ -61,7 +62,8 @@ class ReplyReader:
     """Reads one reply. After `failure` is set there are no more events; those before it are returned normally.
 
     `original` maps the service's tool names to the client's; `signed` is told each piece of reasoning the service
-    vouches for, as (text, signature); redacted reasoning as ("", data).
+    vouches for, as (text, signature); redacted reasoning as ("", data). `clean` is for what the service says in a
+    failure, never for the reply.
     """
 
     def __init__(
@@ -70,13 +72,15 @@ class ReplyReader:
         original: Mapping[str, str] | None = None,
         tail: TailPolicy = "auto",
         signed: Callable[[str, str], None] | None = None,
+        clean: Clean = CLEAN,
     ) -> None:
         self.failure: RelayError | None = None
+        self._clean = clean
         self._original = original or {}
         self._tail_policy: TailPolicy = tail
         self._signed = signed
         self._decoder = FrameDecoder()
-        self._tail = Tail(estimate)
+        self._tail = Tail(estimate, clean)
         self._said: list[str] = []  # text deltas delivered, for the duplicate quirk and the local count
         self._other_output: list[str] = []  # reasoning and tool input, for the local count
         self._withheld: str | None = None
@@ -172,8 +176,9 @@ class ReplyReader:
                 self._release(out)
                 self._aside(frame, out)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            named = self._clean(str(kind))
             raise RelayError(
-                ErrorCode.upstream_protocol, f"The upstream sent an event {kind!r} that can't be read: {error}."
+                ErrorCode.upstream_protocol, f"The upstream sent an event {named!r} that can't be read: {error}."
             ) from None
 
     def _aside(self, frame: Frame, out: list[Event]) -> None:
@@ -181,9 +186,10 @@ class ReplyReader:
         headers, payload = frame.headers, frame.payload
         match headers.get(":message-type"), headers.get(":event-type"):
             case "exception", _:
-                raise from_frame(str(headers.get(":exception-type", "")), payload)
+                raise from_frame(str(headers.get(":exception-type", "")), payload, self._clean)
             case "error", _:
-                raise from_error_frame(str(headers.get(":error-code", "")), str(headers.get(":error-message", "")))
+                code, message = str(headers.get(":error-code", "")), str(headers.get(":error-message", ""))
+                raise from_error_frame(code, message, self._clean)
             case _, "metadataEvent":
                 self._tail.metadata(payload)
             case _, "contextUsageEvent":
@@ -198,10 +204,8 @@ class ReplyReader:
                 self._text(frame, _assistant_response(payload).content, out)
             case _, "invalidStateEvent":
                 state = _invalid_state(payload)
-                raise RelayError(
-                    ErrorCode.upstream_failed,
-                    f"The upstream is in an invalid state: {state.message or state.reason or 'no reason given'}.",
-                )
+                said = self._clean(state.message or state.reason or "no reason given")
+                raise RelayError(ErrorCode.upstream_failed, f"The upstream is in an invalid state: {said}.")
             case _:
                 pass  # unknown and informational events are skipped, as official clients do (§3.2)
 

@@ -15,6 +15,7 @@ import msgspec
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.events import StopReason, Usage
+from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream import schema
 
 Event = TypeVar("Event")
@@ -50,10 +51,11 @@ class Estimate(NamedTuple):
 class Tail:
     """Collects the closing events of one reply. `arrived`: there was one; `concluded`: there was a metadataEvent."""
 
-    def __init__(self, estimate: Estimate) -> None:
+    def __init__(self, estimate: Estimate, clean: Clean = CLEAN) -> None:
         self.arrived = False
         self.concluded = False
         self._estimate = estimate
+        self._clean = clean
         self._told: str | None = None
         self._cached = (0, 0)
         """Tokens of the prompt that came from the cache, and that went there."""
@@ -94,7 +96,8 @@ class Tail:
         """Without the service's word: tool use if a tool was used. Raises RelayError if the model's output failed."""
         told = self._told or ""
         if told.startswith("MALFORMED"):
-            raise RelayError(ErrorCode.upstream_protocol, f"The upstream gave up on the model's output ({told}).")
+            said = self._clean(told)
+            raise RelayError(ErrorCode.upstream_protocol, f"The upstream gave up on the model's output ({said}).")
         reason = _STOP_REASONS.get(told)
         if reason in (None, "end_turn", "tool_use"):
             return "tool_use" if tools_used else "end_turn"
