@@ -10,12 +10,15 @@ Values are msgspec structs rather than dataclasses: as frozen, and ten times che
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
+
+LARGE: Final = 256 * 1024
+"""Bytes of a request above which work on it is done beside the event loop."""
 
 
 class Text(Struct, frozen=True, gc=False):
@@ -166,6 +169,7 @@ class Conversation(Struct, frozen=True, kw_only=True, gc=False):
     `answer_schema` is the JSON Schema text that the answer's text should match; None: it may be any text.
     `max_tokens` and `stop_sequences` have no upstream field and are honoured here; `effort` is the caller's wish
     (`low`, `medium`, `high` …) or None; `session` is the client's own name for the conversation, "" when it has none.
+    `size` is how many bytes of JSON it was read from, or 0 for a small one.
     """
 
     model: str
@@ -179,3 +183,4 @@ class Conversation(Struct, frozen=True, kw_only=True, gc=False):
     answer_schema: Raw | None = None
     effort: str | None = None
     session: str = ""
+    size: int = 0

@@ -21,7 +21,7 @@ from msgspec import Struct, field
 from qrelay.accounts.consequences import MOST_CALLS, consequence
 from qrelay.accounts.pool import ANYTHING, Lease, Pool, Wanted
 from qrelay.attachments import Attachments
-from qrelay.conversation import Conversation, Text, Turn, texts
+from qrelay.conversation import LARGE, Conversation, Text, Turn, texts
 from qrelay.credential import Credential
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.limits import Limiter
@@ -44,6 +44,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _UNREACHABLE_SECONDS = 9.0
 """After so long without a connection nobody else is tried: when nothing listens, that is said within 15 s."""
+_AFFINITY_CHARACTERS = 64 * 1024
+"""Of a conversation's beginning, as much as tells it from others."""
 _UNREACHABLE = frozenset({ErrorCode.upstream_unreachable, ErrorCode.upstream_timeout})
 
 
@@ -223,7 +225,8 @@ class Gateway:
         model = await self._catalog.model(conversation.model, credential, endpoint, in_full=in_full)
         if lease.asks_for(model.id) is not None:
             raise _RestsNow
-        payload = self._payload(conversation, credential, endpoint, model)
+        writing = partial(self._payload, conversation, credential, endpoint, model)
+        payload = writing() if conversation.size <= LARGE else await asyncio.to_thread(writing)
         clean = self._client.clean(credential, lambda: "\n".join(texts(conversation)))
         reader = ReplyReader(
             Estimate(lambda: count_conversation(conversation), count_text, model.window),
@@ -292,7 +295,15 @@ def _affinity(conversation: Conversation) -> str:
     if conversation.session:
         return conversation.session
     first = next((turn for turn in conversation.turns if turn.role == "user"), None)
-    return "\n".join([part.text for part in first.parts if isinstance(part, Text)]) if first is not None else ""
+    if first is None:
+        return ""
+    texts: list[str] = []
+    left = _AFFINITY_CHARACTERS
+    for part in first.parts:
+        if isinstance(part, Text) and left > 0:
+            texts.append(part.text[:left])
+            left -= len(part.text)
+    return "\n".join(texts)
 
 
 def _random_uuid() -> str:

@@ -9,6 +9,7 @@ drives it then adds Finish and stops reading. No text is changed but by being cu
     one tool use       the second one is not begun
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -30,11 +31,16 @@ class Limiter:
     def __init__(self, conversation: Conversation, count: Callable[[str], int]) -> None:
         self.reached: Reached | None = None
         self._sequences = tuple(filter(None, conversation.stop_sequences))
+        self._beginnings = _Beginnings(self._sequences)
         self._held = ""
         self._budget = _Budget(conversation.max_tokens, count) if conversation.max_tokens is not None else None
         self._one_tool = not conversation.parallel_tool_uses
         self._tools = 0
         self._idle = not self._sequences and self._budget is None and not self._one_tool
+
+    def may_count(self, size: int) -> bool:
+        """Whether so many more bytes of a reply may have to be counted."""
+        return self._budget is not None and self._budget.may_count(size)
 
     def feed(self, events: Sequence[Event]) -> list[Event]:
         """The events that are within the limits. After `reached` is set there are no more."""
@@ -87,7 +93,7 @@ class Limiter:
             if self.reached is None:
                 self.reached = Reached("stop_sequence", sequence)
             return
-        keep = _could_begin(text, self._sequences)
+        keep = self._beginnings.longest_at_end(text)
         self._held = text[len(text) - keep :]
         self._say(text[: len(text) - keep], out)
 
@@ -99,15 +105,26 @@ class Limiter:
             out.append(TextDelta(text))
 
 
-def _could_begin(text: str, sequences: Sequence[str]) -> int:
-    """How many characters at the end of the text could be the beginning of one of the sequences."""
-    longest = 0
-    for sequence in sequences:
-        for size in range(min(len(sequence) - 1, len(text)), longest, -1):
-            if text.endswith(sequence[:size]):
-                longest = size
-                break
-    return longest
+class _Beginnings:
+    """Finds the end of a text that could be the beginning of a sequence, in a time that hardly grows with their number.
+
+    In sorted order, the sequences that begin with some text stand together: looking at one place is enough.
+    """
+
+    def __init__(self, sequences: Sequence[str]) -> None:
+        self._sorted = sorted(sequences)
+        self._firsts = frozenset(sequence[0] for sequence in sequences)
+        self._longest = max(map(len, sequences), default=0)
+
+    def longest_at_end(self, text: str) -> int:
+        """Return how many characters at the end of the text could be the beginning of one of the sequences."""
+        for start in range(max(0, len(text) - self._longest + 1), len(text)):
+            if text[start] in self._firsts:
+                end = text[start:]
+                at = bisect_left(self._sorted, end)
+                if at < len(self._sorted) and self._sorted[at].startswith(end):
+                    return len(end)
+        return 0
 
 
 class _Budget:
@@ -120,6 +137,9 @@ class _Budget:
         self._uncounted: list[str] = []
         self._bytes = 0
         self.spent = False
+
+    def may_count(self, size: int) -> bool:
+        return self._bytes + size > self._left
 
     def spend(self, text: str) -> bool:
         """Take a text from what is left; true when it does not fit."""

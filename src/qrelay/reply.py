@@ -15,7 +15,7 @@ from qrelay.accounts.pool import Lease
 from qrelay.errors import RelayError
 from qrelay.events import Event, Finish
 from qrelay.limits import Limiter
-from qrelay.tokens import is_quick
+from qrelay.tokens import count_text, is_quick
 from qrelay.upstream.client import Answer
 from qrelay.upstream.response import ReplyReader
 
@@ -52,6 +52,8 @@ class Flow:
             raise reader.failure
         data = await self._answer.read()
         self._bytes += len(data)
+        if limiter.may_count(len(data)) and not is_quick(0):
+            await asyncio.to_thread(count_text, " ")  # the first count loads the vocabulary
         events = limiter.feed(reader.feed(data)) if data else []
         if self._answer.ended and reader.failure is None and limiter.reached is None:
             events += limiter.feed(await self._counting(partial(reader.close, framed=self._answer.framed)))

@@ -126,6 +126,26 @@ class Settings(BaseSettings):
     """Whether there are management routes; with false they answer 404."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     """The largest request body that is read; a larger one is answered with 413."""
+    body_budget_bytes: Annotated[int, Field(ge=1024)] = 256 * 1024 * 1024
+    """The most bytes that the bodies of all requests in progress may have together, those up to 64 KiB not counted;
+    beyond it a request is answered with 503 and Retry-After. A request needs up to 6 times its body in memory."""
+    max_messages: Annotated[int, Field(ge=1)] = 20_000
+    """The most entries of `messages` or `input` in one request, stored ones included; more is answered with 400."""
+    max_parts: Annotated[int, Field(ge=1)] = 100_000
+    """The most content parts, tool calls and results in one request; more is answered with 400."""
+    max_tools: Annotated[int, Field(ge=1)] = 2_000
+    """The most tools in one request; more is answered with 400."""
+    max_stop_sequences: Annotated[int, Field(ge=1)] = 256
+    """The most stop sequences in one request; more is answered with 400."""
+    max_stop_sequence_characters: Annotated[int, Field(ge=1)] = 1_024
+    """The longest stop sequence; a longer one is answered with 400."""
+    max_json_values: Annotated[int, Field(ge=1000)] = 400_000
+    """The most JSON values in a large body (over 256 KiB, or over 64 KiB with very many); more is answered with 400."""
+    max_json_depth: Annotated[int, Field(ge=16)] = 128
+    """The deepest nesting of JSON in a large body; a deeper one is answered with 400."""
+    max_text_bytes: Annotated[int, Field(ge=1024)] = 12 * 1024 * 1024
+    """The most bytes of text in a large body: strings with escapes or with characters beyond ASCII, which files in
+    base64 have none of; more is answered with 400."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """How many client connections are open at once, at most half of the file descriptors that the process may have.
     Beyond it the oldest idle connection is closed; if none is idle, chat requests get 503."""

@@ -10,6 +10,7 @@ longer text is remembered by its digest.
 
 import lzma
 from collections import OrderedDict
+from collections.abc import Iterator
 from functools import cache
 from hashlib import blake2b
 from importlib.resources import files
@@ -43,6 +44,8 @@ _PATTERN = (
 _QUICK_BYTES = 50_000
 _REMEMBERED = 20_000
 _SHORT = 64
+_PIECE = 100_000
+_MOST_COUNTED = 4_000_000
 _remembered: OrderedDict[bytes, int] = OrderedDict()
 _loading = Lock()
 
@@ -79,39 +82,69 @@ def count_text(text: str) -> int:
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     known = _remembered.get(digest)
     if known is None:
-        known = _remembered[digest] = len(_encoding().encode_ordinary(text))
+        known = _remembered[digest] = sum(len(_encoding().encode_ordinary(piece)) for piece in _pieces(text))
         if len(_remembered) > _REMEMBERED:
             _remembered.popitem(last=False)
     return known
 
 
+def _pieces(text: str) -> Iterator[str]:
+    """A long text cut at line breaks, or anywhere where there are none: a list of all tokens of it would be huge."""
+    start = 0
+    while len(text) - start > _PIECE:
+        end = start + _PIECE
+        found = text.rfind("\n", start + _PIECE // 2, end) + 1
+        yield text[start : found or end]
+        start = found or end
+    yield text[start:] if start else text
+
+
 def count_conversation(conversation: Conversation) -> int:
     """The tokens a conversation comes to as a prompt."""
-    total = sum(map(count_text, conversation.system))
+    tally = _Tally()
+    total = sum(map(tally.text, conversation.system))
     for tool in conversation.tools:
-        total += TOKENS_PER_TOOL + count_text(tool.name) + count_text(tool.description) + _count_json(tool.schema)
+        total += TOKENS_PER_TOOL + tally.text(tool.name) + tally.text(tool.description) + tally.json(tool.schema)
     for turn in conversation.turns:
-        total += TOKENS_PER_TURN + sum(map(_count_part, turn.parts))
+        total += TOKENS_PER_TURN + sum(map(tally.part, turn.parts))
     return total
 
 
-def _count_json(raw: bytes | memoryview) -> int:
-    return count_text(bytes(raw).decode("utf-8", "replace"))
+class _Tally:
+    """Counts the texts of one conversation. Those behind the first 4 million characters, which no model reads, are
+    taken to have as many tokens for their length as those before: counting them could take a minute.
+    """
 
+    def __init__(self) -> None:
+        self._characters = 0
+        self._tokens = 0
 
-def _count_part(part: Part) -> int:
-    match part:
-        case Text() | Reasoning():
-            return count_text(part.text)
-        case Document() if part.text:
-            return count_text(part.text)
-        case Image() | Document():
-            return TOKENS_PER_IMAGE
-        case RedactedReasoning():
-            return 0
-        case ToolUse():
-            return TOKENS_PER_TOOL + count_text(part.name) + _count_json(part.input)
-        case ToolResult():
-            return TOKENS_PER_TOOL + sum(map(_count_part, part.content))
-        case _:
-            assert_never(part)
+    def text(self, text: str) -> int:
+        left = _MOST_COUNTED - self._characters
+        counted = text if len(text) <= left else text[: max(0, left)]
+        tokens = count_text(counted)
+        self._characters += len(counted)
+        self._tokens += tokens
+        if counted is not text:
+            tokens += (len(text) - len(counted)) * self._tokens // self._characters
+        return tokens
+
+    def json(self, raw: bytes | memoryview) -> int:
+        return self.text(bytes(raw).decode("utf-8", "replace"))
+
+    def part(self, part: Part) -> int:
+        match part:
+            case Text() | Reasoning():
+                return self.text(part.text)
+            case Document() if part.text:
+                return self.text(part.text)
+            case Image() | Document():
+                return TOKENS_PER_IMAGE
+            case RedactedReasoning():
+                return 0
+            case ToolUse():
+                return TOKENS_PER_TOOL + self.text(part.name) + self.json(part.input)
+            case ToolResult():
+                return TOKENS_PER_TOOL + sum(map(self.part, part.content))
+            case _:
+                assert_never(part)

@@ -8,22 +8,20 @@ Half a surrogate pair, which is what a client leaves when it cuts a text inside 
 be sent on: it becomes U+FFFD, as in every other decoder.
 """
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
+from qrelay.apis.json_scan import SLICE, SurrogateMender, may_hold_surrogates
 from qrelay.errors import ErrorCode, RelayError
 
 Wire = TypeVar("Wire")
 
-_LONE_SURROGATE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair: fine
-    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|.)",  # any other escape, so that the second half of `\\` never starts one
-    re.DOTALL,
-)
+_LONGEST_MESSAGE = 1_000
+_utf8 = codecs.getincrementaldecoder("utf-8")
 _SEND_JSON = "Send one JSON object, in UTF-8."
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<place>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]*)`")
@@ -44,14 +42,17 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[[
 
 
 def mended(json: bytes) -> bytes:
-    """JSON text without halves of surrogate pairs."""
-    return _LONE_SURROGATE.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], json)
+    """Return JSON text with U+FFFD in place of each half of a surrogate pair."""
+    if not may_hold_surrogates(json) or b"\xff" in json:  # nothing to replace, or no UTF-8 anyway
+        return json
+    mender = SurrogateMender()
+    pieces = [mender.feed(json[start : start + SLICE]) for start in range(0, len(json), SLICE)]
+    return b"".join([*pieces, mender.close()])
 
 
 def _decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[[dict[str, Any]], None]) -> Wire:
     try:
-        if not body.isascii():
-            body.decode()  # members kept as Raw are passed on unread, so nothing later would notice
+        _check_utf8(body)  # members kept as Raw are passed on unread, so nothing later would notice
         return decoder.decode(body)
     except msgspec.ValidationError:
         pass
@@ -63,11 +64,23 @@ def _decode(body: bytes, decoder: msgspec.json.Decoder[Wire], forgive: Callable[
             raise invalid("The request body is not a JSON object.", remedy=_SEND_JSON)
         _round(untyped)  # pyright: ignore[reportUnknownArgumentType]: as below
         forgive(untyped)  # pyright: ignore[reportUnknownArgumentType]: a JSON object's keys are strings
-        return decoder.decode(msgspec.json.encode(untyped))
+        mended_body = msgspec.json.encode(untyped)
+        del untyped  # of a large body there are copies enough
+        return decoder.decode(mended_body)
     except msgspec.ValidationError as error:
         raise _wrong(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _not_json(error) from None
+
+
+def _check_utf8(body: bytes) -> None:
+    """Raises UnicodeDecodeError. In slices: the text of a large body would take four times its size."""
+    if body.isascii():
+        return
+    decoder = _utf8()
+    for start in range(0, len(body), SLICE):
+        decoder.decode(body[start : start + SLICE])
+    decoder.decode(b"", final=True)
 
 
 def _round(request: dict[str, Any]) -> None:
@@ -79,7 +92,9 @@ def _round(request: dict[str, Any]) -> None:
 
 def invalid(message: str, param: str | None = None, remedy: str | None = None) -> RelayError:
     """The fault of a request that reads well but says something we can't do, in the field `param`."""
-    return RelayError(ErrorCode.request_invalid, message, param=param, remedy=remedy)
+    if len(message) > _LONGEST_MESSAGE:  # it may repeat what the client wrote
+        message = f"{message[:_LONGEST_MESSAGE]}…"
+    return RelayError(ErrorCode.request_invalid, message, param=param and param[:_LONGEST_MESSAGE], remedy=remedy)
 
 
 def _not_json(error: Exception) -> RelayError:

@@ -15,6 +15,8 @@ from msgspec import Raw, Struct
 SCHEMA = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}')
 
 _BEGIN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
+_LONGEST_BEGINNING = 1_000
+"""Of the arguments, up to the first character of the text: white space may stand between its words."""
 _HIGH, _LOW = r"[dD][89abAB][0-9a-fA-F]{2}", r"[dD][c-fC-F][0-9a-fA-F]{2}"
 _CHARACTERS = re.compile(rf'(?:[^"\\]|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|\\u{_HIGH}\\u{_LOW})*')
 """Whole characters of a JSON string, as they are written there: an escape that is cut stays behind."""
@@ -57,7 +59,7 @@ class FreeText:
         if not self._begun:
             begin = _BEGIN.match(written)
             if begin is None:
-                self._pending = written
+                self._pending = written[:_LONGEST_BEGINNING]  # behind so much of anything else there is no beginning
                 return ""
             self._begun = True
             written = written[begin.end() :]

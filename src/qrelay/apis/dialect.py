@@ -8,6 +8,7 @@ Call.whole(completion)    -> bytes           the same reply in one JSON body
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
+from qrelay.apis.request_limits import LIMITS, RequestLimits
 from qrelay.completion import Completion
 from qrelay.conversation import Conversation
 from qrelay.errors import RelayError
@@ -55,4 +56,10 @@ class Dialect(NamedTuple):
     name: Literal["messages", "chat", "responses"]
     family: Family
     ping: bytes
-    read: Callable[[bytes, Stamp], Call]
+    read: "Reader"
+
+
+class Reader(Protocol):
+    """Reads a request's body. Raises RelayError."""
+
+    def __call__(self, body: bytes, stamp: Stamp, *, limits: RequestLimits = LIMITS) -> Call: ...

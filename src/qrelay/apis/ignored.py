@@ -2,6 +2,7 @@
 
 import re
 
+_MOST = 64  # they end in a header and in the request log
 _SAFE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -12,7 +13,8 @@ class Ignored:
         self._names: dict[str, None] = {}
 
     def add(self, name: str) -> None:
-        self._names[name] = None
+        if len(self._names) < _MOST:
+            self._names[name] = None
 
     def add_kind(self, place: str, kind: str) -> None:
         """A kind of thing that we don't know. The client chose the word, and this ends in a header: so only if safe."""

@@ -9,17 +9,21 @@ reason; the model is told, or who has just attached it (`upstream.request`). Pla
 (`apis.files`).
 """
 
+import asyncio
+from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from qrelay.attachments.apart import Apart
 from qrelay.attachments.remote_images import RemoteImages
-from qrelay.conversation import Conversation, Document, Image, attached, with_attached
+from qrelay.conversation import LARGE, Conversation, Document, Image, attached, with_attached
 from qrelay.upstream.images import MAX_IMAGE_BYTES, MAX_IMAGE_SIDE, is_too_large
 
 _PDF_BASE64: Final = "JVBERi0"  # %PDF-
+Result = TypeVar("Result")
+
 _NO_READER: Final = "to read PDFs, this gateway needs pypdf (make extras, in qrelay's folder)"
 
 
@@ -35,13 +39,15 @@ class Attachments:
 
     async def ready(self, conversation: Conversation) -> Conversation:
         """The same conversation with all that can be had of its attachments. Raises nothing."""
-        if not any(True for _ in attached(conversation.turns)):
+        if not await _beside(conversation, lambda: any(True for _ in attached(conversation.turns))):
             return conversation
         return await self._shrunk(await self.read(await self._remote_images.fetch(conversation)))
 
     async def read(self, conversation: Conversation) -> Conversation:
         """Its PDFs with their text, or the reason why they have none."""
-        found = {piece.data for piece in attached(conversation.turns) if _is_pdf(piece)}
+        found = await _beside(
+            conversation, lambda: {piece.data for piece in attached(conversation.turns) if _is_pdf(piece)}
+        )
         if not found or not self._pdf_pages:
             return conversation
         answers = {data: await self._text(data) for data in found}
@@ -52,15 +58,21 @@ class Attachments:
                 return replace(piece, text=text, unreadable=unreadable)
             return piece
 
-        return replace(conversation, turns=with_attached(conversation.turns, with_text))
+        return replace(
+            conversation, turns=await _beside(conversation, lambda: with_attached(conversation.turns, with_text))
+        )
 
     async def _text(self, data: str) -> tuple[str, str]:
         return await self._apart.ask("pdf", data, self._pdf_pages) if self._reads else ("", _NO_READER)
 
     async def _shrunk(self, conversation: Conversation) -> Conversation:
         """Its images that are too large made smaller; what can't be is left as it is, and refused for its size."""
-        pieces = attached(conversation.turns)
-        found = {piece.data for piece in pieces if isinstance(piece, Image) and is_too_large(piece)}
+        found = await _beside(
+            conversation,
+            lambda: {
+                piece.data for piece in attached(conversation.turns) if isinstance(piece, Image) and is_too_large(piece)
+            },
+        )
         if not found or not self._shrinks:
             return conversation
         limits = (MAX_IMAGE_BYTES, MAX_IMAGE_SIDE)
@@ -71,7 +83,14 @@ class Attachments:
                 return replace(piece, data=answer[0], shrunk=True)
             return piece
 
-        return replace(conversation, turns=with_attached(conversation.turns, smaller))
+        return replace(
+            conversation, turns=await _beside(conversation, lambda: with_attached(conversation.turns, smaller))
+        )
+
+
+async def _beside(conversation: Conversation, work: Callable[[], Result]) -> Result:
+    """Do it, beside the event loop if the conversation is large."""
+    return work() if conversation.size <= LARGE else await asyncio.to_thread(work)
 
 
 def _is_pdf(piece: Image | Document) -> bool:

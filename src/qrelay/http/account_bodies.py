@@ -6,7 +6,7 @@ Field names are q2api's (SWITCHING.md); amq2api's snake_case is understood too. 
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
@@ -21,6 +21,10 @@ def _named(camel: str) -> Any:
     """A field known by q2api's name and by amq2api's."""
     snake = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in camel)
     return Field(default=None, validation_alias=AliasChoices(camel, snake))
+
+
+MOST_ROWS: Final = 10_000
+"""How many accounts one request may bring."""
 
 
 class _Body(BaseModel):

@@ -9,6 +9,7 @@
 An error is `{"error": {"code", "message", "remedy", "param"}}`.
 """
 
+import asyncio
 from typing import Any, Final, get_args
 
 from starlette.requests import Request
@@ -22,8 +23,8 @@ from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import queries
 from qrelay.http.account_answers import account_answer
-from qrelay.http.account_bodies import ChangeBody, CreateBody, account_changes, new_account, without_masks
-from qrelay.http.fields import Json, parse, read
+from qrelay.http.account_bodies import MOST_ROWS, ChangeBody, CreateBody, account_changes, new_account, without_masks
+from qrelay.http.fields import Json, parse_body, read
 from qrelay.http.management import error_answer, told
 from qrelay.http.standing import standing_answer
 
@@ -63,15 +64,19 @@ class _AccountsDesk:
         return JSONResponse(self._answer(self._store.get(request.path_params["id"])))
 
     async def created(self, request: Request) -> JSONResponse:
-        return JSONResponse(self._answer(await self._create(parse(await request.body()))))
+        return JSONResponse(self._answer(await self._create(await parse_body(request))))
 
     async def created_many(self, request: Request) -> JSONResponse:
-        body = parse(await request.body())
+        body = await parse_body(request)
         rows = body.get("accounts") if isinstance(body, dict) else body
         if not isinstance(rows, list):
             raise RelayError(ErrorCode.request_invalid, "accounts: it should be a list.", param="accounts")
+        if len(rows) > MOST_ROWS:
+            message = f"accounts: {len(rows)} rows; one request takes {MOST_ROWS}."
+            raise RelayError(ErrorCode.request_invalid, message, param="accounts")
         results: list[dict[str, Any]] = []
         for index, row in enumerate(rows):
+            await asyncio.sleep(0)  # a row that is refused waits for nothing
             try:
                 account = await self._create(row)
             except RelayError as error:
@@ -83,7 +88,7 @@ class _AccountsDesk:
 
     async def changed(self, request: Request) -> JSONResponse:
         account = self._store.get(request.path_params["id"])
-        body = read(ChangeBody, without_masks(parse(await request.body()), account))
+        body = read(ChangeBody, without_masks(await parse_body(request), account))
         return JSONResponse(self._answer(await self._store.patch(account.id, account_changes(body))))
 
     async def deleted(self, request: Request) -> JSONResponse:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.store import AccountStore
 from qrelay.http.account_answers import masked
-from qrelay.http.fields import Line, MaybeWord, Word, iso, parse, read
+from qrelay.http.fields import Line, MaybeWord, Word, iso, parse_body, read
 from qrelay.http.management import told
 
 
@@ -53,7 +53,7 @@ class _Desk:
         return JSONResponse({"success": True, "data": [_row(account) for account in self._store.accounts()]})
 
     async def created(self, request: Request) -> JSONResponse:
-        body = read(AccountBody, parse(await request.body()))
+        body = read(AccountBody, await parse_body(request))
         account = await self._store.add(
             NewAccount(
                 label=body.name,

@@ -29,6 +29,7 @@ from qrelay.apis.anthropic import MESSAGES
 from qrelay.apis.dialect import Call, Dialect, Stamp
 from qrelay.apis.openai_chat import CHAT
 from qrelay.apis.openai_responses import COMPACT, RESPONSES, ResponsesStore
+from qrelay.apis.request_limits import RequestLimits
 from qrelay.attachments import Attachments
 from qrelay.attachments.remote_images import RemoteImages
 from qrelay.errors import ErrorCode, RelayError
@@ -58,6 +59,7 @@ from qrelay.http import (
     transfer,
     usage,
 )
+from qrelay.http.body import Bodies
 from qrelay.http.client_apis import ChatRoute
 from qrelay.http.cors import origin_of, preflight, with_cors
 from qrelay.http.doors import Doors
@@ -187,13 +189,15 @@ class App:
                 trusted_proxies=settings.trusted_proxies,
             )
             audit_log = AuditLog(database)
+            bodies = from_settings.bodies(settings)
+            stack.callback(bodies.close)
             self._gate = Gate(
                 self._rest,
                 lambda: self._rest.router.routes,
                 self._doors,
                 audit_log,
                 console=settings.console,
-                max_body=settings.max_body_bytes,
+                bodies=bodies,
             )
             journal = Journal(database, rows=settings.request_log_rows, days=settings.usage_days)
             stack.push_async_callback(journal.close)
@@ -270,6 +274,7 @@ class App:
                     *usage.routes(journal, names),
                     *overview.routes(overview.Parts(store, pool, client_keys, journal)),
                 ],
+                bodies=bodies,
                 journal=journal,
                 shelf=shelf,
                 redactor=redactor,
@@ -293,6 +298,7 @@ class App:
         log_ins: LogIns,
         management: list[Route],
         *,
+        bodies: Bodies,
         journal: Journal,
         shelf: Shelf,
         redactor: Redactor,
@@ -305,10 +311,10 @@ class App:
             {
                 path: ChatRoute(
                     dialect,
-                    self._reader(dialect, shelf.memory),
+                    self._reader(dialect, shelf.memory, bodies.limits),
                     gateway,
                     self._doors,
-                    max_body=settings.max_body_bytes,
+                    bodies=bodies,
                     ping_seconds=settings.ping_seconds,
                     new_id=new_id,
                     endings=endings,
@@ -324,7 +330,7 @@ class App:
             *console.routes(self._doors, console=settings.console),
             *probes.routes(pool, journal.database, self.leaving),
             *models.routes(gateway, self._doors, new_id),
-            *count_tokens.routes(attachments, self._doors, settings.max_body_bytes, new_id),
+            *count_tokens.routes(attachments, self._doors, bodies, new_id),
             *responses.routes(shelf, self._doors, new_id),
             *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
             *accounts.routes(store, refresher, pool),
@@ -339,15 +345,19 @@ class App:
         ]
         self._rest.router.routes[:] = routes
 
-    def _reader(self, dialect: Dialect, memory: ResponsesStore) -> Callable[[bytes, Stamp, str], Call]:
+    def _reader(
+        self, dialect: Dialect, memory: ResponsesStore, limits: RequestLimits
+    ) -> Callable[[bytes, Stamp, str], Call]:
         """How a route reads its requests: those that may refer to earlier answers get their owner's."""
         if dialect is RESPONSES:
-            return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner))
+            return lambda body, stamp, owner: openai_responses.read(body, stamp, memory.scoped(owner), limits=limits)
         if dialect is COMPACT:
-            return lambda body, stamp, owner: openai_responses.read_compact(body, stamp, memory.scoped(owner))
+            return lambda body, stamp, owner: openai_responses.read_compact(
+                body, stamp, memory.scoped(owner), limits=limits
+            )
         if dialect is MESSAGES and (stream_default := self._settings.anthropic_stream_default):
-            return lambda body, stamp, _: anthropic.read(body, stamp, stream_default=stream_default)
-        return lambda body, stamp, _: dialect.read(body, stamp)
+            return lambda body, stamp, _: anthropic.read(body, stamp, limits=limits, stream_default=stream_default)
+        return lambda body, stamp, _: dialect.read(body, stamp, limits=limits)
 
     def _extra_headers(self, dialect: Dialect) -> list[tuple[bytes, bytes]]:
         version = self._settings.anthropic_version

@@ -19,7 +19,7 @@ from qrelay.accounts.account import Account, AccountChanges, NewAccount
 from qrelay.accounts.refresher import Refresher
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.fields import MaybeWord, Word, iso, parse, read
+from qrelay.http.fields import MaybeWord, Word, iso, parse_body, read
 from qrelay.http.management import told
 
 _PREVIEW = 10
@@ -55,7 +55,7 @@ class _Desk:
         return JSONResponse(_credentials(self._account()))
 
     async def replaced(self, request: Request) -> JSONResponse:
-        body = read(CredentialsBody, parse(await request.body()))
+        body = read(CredentialsBody, await parse_body(request))
         account = await self._store.add(
             NewAccount(
                 refresh_token=body.refresh_token,

@@ -11,6 +11,8 @@ place. Of an answer an id and an error's code are.
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
+import msgspec
+from msgspec import Raw
 from pydantic import AliasChoices, BaseModel
 from pydantic_core import from_json
 
@@ -27,6 +29,7 @@ _NAMED: Final[Mapping[tuple[str, str], str | None]] = {
     ("POST", "/credentials"): "account.create",
     ("GET", "/test/token"): "account.refresh",
 }
+_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 _VERBS: Final = {"POST": "create", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}
 _SURFACES: Final = frozenset({"v2", "api"})
 
@@ -47,7 +50,10 @@ def action(method: str, route: str) -> str | None:
 
 def members(body: bytes) -> list[str]:
     """The names of a body's members that some route knows."""
-    held = _object(body)
+    try:
+        held = _members(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
     return sorted(_KNOWN & held.keys())
 
 

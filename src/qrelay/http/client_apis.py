@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import structlog
@@ -17,9 +18,10 @@ from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from qrelay.apis.dialect import Call, Dialect, Stamp
+from qrelay.conversation import LARGE
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
-from qrelay.http.body import ClientLeft, read_body
+from qrelay.http.body import Bodies, ClientLeft, is_large
 from qrelay.http.delivery import Delivery
 from qrelay.http.doors import Doors
 from qrelay.http.endings import Endings, client_of
@@ -46,7 +48,7 @@ class ChatRoute:
         gateway: Gateway,
         doors: Doors,
         *,
-        max_body: int,
+        bodies: Bodies,
         ping_seconds: float,
         new_id: Callable[[], str],
         endings: Endings,
@@ -59,7 +61,7 @@ class ChatRoute:
         self._read = read
         self._gateway = gateway
         self._doors = doors
-        self._max_body = max_body
+        self._bodies = bodies
         self._ping_seconds = ping_seconds
         self._new_id = new_id
         self._endings = endings
@@ -79,14 +81,19 @@ class ChatRoute:
             show_account=self._show_account,
         )
         delivery.client = client_of(scope)
+        share = self._bodies.share()
         try:
             delivery.owner = owner = self._doors.check_client(scope)
             extensions: dict[str, Any] = scope.get("extensions") or {}
             _check_capacity(extensions)
-            body = await read_body(scope, receive, self._max_body)
+            body = await self._bodies.read(scope, receive, share)
             call = await self._understood(body, Stamp(delivery.id, time.time), owner)
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
+            if is_large(body):
+                size = max(len(body), LARGE + 1) + call.conversation.size
+                call = call._replace(conversation=replace(call.conversation, size=size))
+            del body  # what is needed of it is in the call
             delivery.asked_for(call)
             with _watched(extensions.get(DISCONNECT), receive) as on_disconnect:
                 await _to_its_end(on_disconnect, delivery, self._leaving, self._answer(call, delivery))
@@ -100,16 +107,20 @@ class ChatRoute:
                 RelayError(ErrorCode.internal, f"The gateway itself failed (request {delivery.request_id}).")
             )
         finally:
+            share.release()
             delivery.tell()
 
     async def _understood(self, body: bytes, stamp: Stamp, owner: str) -> Call:
+        reading = partial(self._read, body, stamp, owner)
+        refers = self._recall is not None and any(name in body for name in _REFERENCES)
+        read = self._bodies.beside if refers else partial(self._bodies.apart, body)
         try:
-            return self._read(body, stamp, owner)
+            return await read(reading)
         except RelayError as error:
             unknown = error.code is ErrorCode.previous_response_unknown
             if not unknown or self._recall is None or not await self._recall(body, owner):
                 raise
-        return self._read(body, stamp, owner)
+        return await read(reading)
 
     async def _answer(self, call: Call, delivery: Delivery) -> None:
         async with await self._gateway.converse(call.conversation, delivery.trace) as reply:
@@ -191,6 +202,8 @@ def _check_capacity(extensions: Mapping[str, Any]) -> None:
         raise RelayError(ErrorCode.gateway_overloaded, "The gateway has too many open connections.", retry_after=5)
 
 
+_REFERENCES = (b"previous_response_id", b"item_reference")
+"""What a request that goes on with a stored conversation, however large that is, has in it."""
 _SESSION_HEADERS = frozenset({b"x-claude-code-session-id", b"session-id", b"x-session-id"})
 
 

@@ -1,15 +1,19 @@
 """What management bodies are made of: their JSON, fields of one word or one line, moments. Not what they are about."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias, TypeVar
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
+from starlette.requests import Request
 
 from qrelay import moments
 from qrelay.accounts.account import REGION
+from qrelay.conversation import LARGE
 from qrelay.errors import ErrorCode, RelayError
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | bool | None"
@@ -54,9 +58,18 @@ AnyBody = TypeVar("AnyBody", bound=BaseModel)
 def parse(raw: bytes) -> Json:
     """A request's JSON. Raises RelayError(request_invalid)."""
     try:
-        return from_json(raw, allow_inf_nan=False)
-    except ValueError as error:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RelayError(ErrorCode.request_invalid, f"The body isn't JSON: {error}.") from None
+
+
+async def parse_body(request: Request, empty: bytes = b"") -> Json:
+    """Parse a request's whole body, beside the event loop if it is large; `empty` stands for one without a byte.
+
+    Raises RelayError(request_invalid).
+    """
+    raw = await request.body() or empty
+    return parse(raw) if len(raw) <= LARGE else await asyncio.to_thread(parse, raw)
 
 
 def read(model: type[AnyBody], value: Json) -> AnyBody:

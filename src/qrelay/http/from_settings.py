@@ -7,7 +7,9 @@ import structlog
 
 from qrelay.accounts.environment import adopt_environment_account
 from qrelay.accounts.store import AccountStore
+from qrelay.apis.request_limits import RequestLimits
 from qrelay.database import Database, holds_secrets, open_database
+from qrelay.http.body import Bodies
 from qrelay.outward import proxy_for
 from qrelay.outward.http1 import Connections
 from qrelay.outward.public import public_addresses
@@ -75,6 +77,21 @@ def connection_limits(settings: Settings) -> ConnectionLimits:
         body_seconds=settings.body_timeout_seconds,
         send_seconds=settings.send_timeout_seconds,
     )
+
+
+def bodies(settings: Settings) -> Bodies:
+    """Limits on request bodies."""
+    limits = RequestLimits(
+        messages=settings.max_messages,
+        parts=settings.max_parts,
+        tools=settings.max_tools,
+        stop_sequences=settings.max_stop_sequences,
+        stop_sequence_characters=settings.max_stop_sequence_characters,
+        json_values=settings.max_json_values,
+        json_depth=settings.max_json_depth,
+        text_bytes=settings.max_text_bytes,
+    )
+    return Bodies(settings.max_body_bytes, budget_bytes=settings.body_budget_bytes, limits=limits)
 
 
 def endpoint_table(settings: Settings) -> Table:

@@ -9,6 +9,7 @@ written is refused (docs/decisions/0008-no-change-without-a-trace.md).
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http import audited
-from qrelay.http.body import ClientLeft, over_setting, read_body
+from qrelay.http.body import Bodies, ClientLeft, Share
 from qrelay.http.doors import Doors, from_owner
 from qrelay.http.management import opens_with_a_secret, refusal
 from qrelay.records.audit import KEY_REFUSED, Actor, AuditLog
@@ -55,22 +56,25 @@ class Gate:
         audit: AuditLog,
         *,
         console: bool,
-        max_body: int,
+        bodies: Bodies,
     ) -> None:
         self._app = app
         self._routes = routes
         self._doors = doors
         self._audit = audit
         self._console = console
-        self._max_body = max_body
+        self._bodies = bodies
         self._noted: dict[str, float] = {}  # when a key was last told of, by its id: so there are few
         self._redact = Redactor().mask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        send = _unkept(send)
+        with self._bodies.share() as share:
+            await self._pass(scope, receive, _unkept(send), share)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, share: Share) -> None:
         try:
             actor = await self._enter(scope)
-            body = await self._read(actor, scope, receive)
+            body = await self._read(actor, scope, receive, share)
             change = None if actor is None else await self._begin(actor, scope, body)
         except RelayError as error:
             if error.code in _REFUSED:
@@ -100,10 +104,10 @@ class Gate:
             return None
         return await self._doors.check_management(scope)
 
-    async def _read(self, actor: Actor | None, scope: Scope, receive: Receive) -> bytes:
-        if actor is None and self._max_body > _STRANGERS_BODY:
-            return await read_body(scope, receive, _STRANGERS_BODY, too_large=_no_log_in)
-        return await read_body(scope, receive, self._max_body, too_large=over_setting)
+    async def _read(self, actor: Actor | None, scope: Scope, receive: Receive, share: Share) -> bytes:
+        if actor is None and self._bodies.max_bytes > _STRANGERS_BODY:
+            return await self._bodies.read(scope, receive, share, limit=_STRANGERS_BODY, too_large=_no_log_in)
+        return await self._bodies.read(scope, receive, share)
 
     async def _begin(self, actor: Actor, scope: Scope, body: bytes) -> _Change | None:
         """Its row; None where nothing is changed, or there is no such route. Raises RelayError(store_failed)."""
@@ -112,7 +116,7 @@ class Gate:
         if action is None:
             return None
         target = self._target(params.get("id"))
-        names = audited.members(body)
+        names = await self._bodies.apart(body, partial(audited.members, body))
         detail = {"members": names} if names else {}
         seq = await self._audit.begin(actor, self._doors.visitor(scope), action, target, detail)
         return _Change(seq, target, detail)

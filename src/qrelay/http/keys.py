@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from qrelay.errors import ErrorCode, RelayError
-from qrelay.http.fields import Line, blank_is_none, epoch, iso, parse, read
+from qrelay.http.fields import Line, blank_is_none, epoch, iso, parse_body, read
 from qrelay.http.management import told
 from qrelay.keys import Key, Keys
 
@@ -49,7 +49,7 @@ class _KeysDesk:
         return JSONResponse({"keys": [self._row(key) for key in await self._keys.listed()]})
 
     async def created(self, request: Request) -> JSONResponse:
-        body = read(KeyBody, parse(await request.body() or b"{}"))
+        body = read(KeyBody, await parse_body(request, b"{}"))
         expires_at = None if body.expires_at is None else epoch(body.expires_at)
         if expires_at is not None and expires_at <= self._keys.now():
             raise RelayError(

@@ -26,7 +26,7 @@ from qrelay.accounts.store import AccountStore
 from qrelay.credential import LoginKind
 from qrelay.errors import CATALOGUE, RelayError
 from qrelay.http.account_answers import account_answer
-from qrelay.http.fields import Line, MaybeWord, parse, read
+from qrelay.http.fields import Line, MaybeWord, parse_body, read
 from qrelay.http.leaving import Leaving
 from qrelay.http.management import told
 from qrelay.login import LogIns, Wish
@@ -67,7 +67,7 @@ class _LogInDesk:
         self._store = store
 
     async def started(self, request: Request) -> JSONResponse:
-        body = read(StartBody, parse(await request.body() or b"{}"))
+        body = read(StartBody, await parse_body(request, b"{}"))
         log_in = await self._log_ins.start(Wish(**body.model_dump()))
         code = log_in.code
         return JSONResponse(

@@ -21,7 +21,7 @@ from starlette.types import Scope
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.http.asked import COOKIE, HOST_COOKIE, asked, by_https, session_token, session_tokens
 from qrelay.http.doors import CSRF_HEADER, Doors
-from qrelay.http.fields import iso, parse, read
+from qrelay.http.fields import iso, parse_body, read
 from qrelay.http.management import told
 from qrelay.keys.attempts import Attempts
 from qrelay.keys.sessions import LONGEST_SECONDS, Sessions
@@ -61,7 +61,7 @@ class _Desk:
                 remedy="From this machine the console needs no log-in; for others set QRELAY_ADMIN_SECRET.",
             )
         self._doors.check_page(request.scope)
-        secret = read(SessionBody, parse(await request.body())).secret
+        secret = read(SessionBody, await parse_body(request)).secret
         peer = self._doors.visitor(request.scope)
         now = time.monotonic()
         if (wait := self._attempts.wait(peer or "", now)) > 0:

@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from qrelay.apis.openai_responses import Kept, ResponsesStore, references, references_of
 from qrelay.database import Database
-from qrelay.records.responses import KeptResponses
+from qrelay.records.responses import LARGEST, KeptResponses
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Shelf:
 
     async def recall(self, body: bytes, owner: str) -> bool:
         """Fetch what a request of that owner refers to; whether there was any. Raises RelayError(store_failed)."""
-        wanted, seen, fetched = references(body), set[str](), False
+        wanted, seen, fetched = await asyncio.to_thread(references, body), set[str](), False
         for pause in _LOOK_AGAIN_AFTER if self._shared else ():
             fetched = await self._fetch(owner, wanted) or fetched
             if all(self.memory.get(owner, id_) is not None for id_ in wanted):
@@ -70,7 +70,8 @@ class Shelf:
             fetched = await self._fetch(owner, wanted) or fetched
             seen.update(wanted)
             held = [kept for id_ in wanted if (kept := self.memory.get(owner, id_)) is not None]
-            wanted = [id_ for kept in held for id_ in references_of(kept) if id_ not in seen]
+            named = await asyncio.to_thread(_named, held)
+            wanted = [id_ for id_ in named if id_ not in seen]
         return fetched
 
     async def _fetch(self, owner: str, ids: list[str]) -> bool:
@@ -80,7 +81,7 @@ class Shelf:
             if (owner, id_) in self._gone:  # deleted since it was read
                 continue
             try:
-                self.memory.put(owner, id_, _read(text))
+                self.memory.put(owner, id_, await asyncio.to_thread(_read, text))
             except msgspec.MsgspecError:
                 log.warning("a kept response can't be read", response=id_, reason="it is of another version")
         return bool(found)
@@ -92,9 +93,15 @@ class Shelf:
             self._gone.popitem(last=False)
 
     def _keep(self, owner: str, response_id: str, kept: Kept) -> None:
+        if kept.size > LARGEST:
+            return
         output = {id_: Raw(item) for id_, item in kept.output.items()}
         written = _Written(Raw(kept.body), [Raw(items) for items in kept.items], output)
         self._rows.keep(owner, response_id, msgspec.json.encode(written))
+
+
+def _named(held: list[Kept]) -> list[str]:
+    return [id_ for kept in held for id_ in references_of(kept)]
 
 
 def _read(text: str) -> Kept:

@@ -30,7 +30,7 @@ _EVERY_SECONDS_SHARED: Final = 0.02
 _BATCH: Final = 100
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _MOST_WAITING_BYTES: Final = 32 * 1024 * 1024
-_LARGEST: Final = 4 * 1024 * 1024
+LARGEST: Final = 4 * 1024 * 1024
 _MOST_ROWS: Final = 10_000
 _MOST_BYTES: Final = 256 * 1024 * 1024
 _PRUNE_AFTER: Final = 200
@@ -83,7 +83,7 @@ class KeptResponses:
 
     def keep(self, owner: str, id_: str, text: bytes) -> None:
         """Have it written soon. What isn't UTF-8 in it isn't kept as it was."""
-        if self._writer is None or len(text) > _LARGEST or self._waiting_bytes + len(text) > _MOST_WAITING_BYTES:
+        if self._writer is None or len(text) > LARGEST or self._waiting_bytes + len(text) > _MOST_WAITING_BYTES:
             return
         self._waiting[owner, id_] = text
         self._waiting_bytes += len(text)

@@ -17,6 +17,7 @@ Each change has a name:
 """
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
@@ -27,6 +28,7 @@ BEGIN = "(The conversation begins.)"
 CONTINUE = "Continue."
 EMPTY = "(This message is empty.)"
 CANCELLED = "The tool use was cancelled before it returned a result."
+_LONG_ID = 256  # a longer one is hashed once, whatever the number of tries
 _LEGAL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _USERS: frozenset[type[Part]] = frozenset({Text, Image, Document, ToolResult})
 _SILENT = frozenset({Reasoning, RedactedReasoning})
@@ -131,14 +133,14 @@ def _joined(alike: list[Turn], adjustments: dict[str, None]) -> Turn:
 def _pair(turns: list[Turn], adjustments: dict[str, None]) -> Iterable[Turn]:
     """Answer every tool use in the next turn, exactly once. Pairing is by position: ids may recur in a long session."""
     in_use: dict[str, int] = {}
-    waiting: dict[str, list[str]] = {}  # by the client's id: our ids of uses the next turn must answer, the last first
+    waiting: dict[str, deque[str]] = {}  # by the client's id: our ids of uses the next turn must answer, the last first
     for turn in turns:
         parts: list[Part] = []
         if turn.role == "assistant":
             for part in turn.parts:
                 if isinstance(part, ToolUse):
                     id_ = _legal_id(part.id, in_use)
-                    waiting.setdefault(part.id, []).insert(0, id_)
+                    waiting.setdefault(part.id, deque()).appendleft(id_)
                     if id_ != part.id:
                         adjustments["tool_id_renamed"] = None
                         part = ToolUse(id_, part.name, part.input)  # noqa: PLW2901 - the same one, renamed
@@ -166,9 +168,10 @@ def _legal_id(id_: str, in_use: dict[str, int]) -> str:
     some clients begin anew with the same ids in every turn.
     """
     legal = id_
+    seed = id_ if len(id_) <= _LONG_ID else sha256(id_.encode("utf-8", "surrogatepass")).hexdigest()
     while legal in in_use or not _LEGAL_ID.fullmatch(legal):
         tries = in_use[id_] = in_use.get(id_, 0) + 1
-        legal = f"tooluse_{sha256(f'{tries} {id_}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+        legal = f"tooluse_{sha256(f'{tries} {seed}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
     in_use.setdefault(legal, 0)
     return legal
 

@@ -32,6 +32,7 @@ from qrelay.conversation import (
     Conversation,
     Document,
     Image,
+    Part,
     Reasoning,
     RedactedReasoning,
     Text,
@@ -45,7 +46,7 @@ from qrelay.errors import ErrorCode, RelayError
 from qrelay.upstream import history, schema
 from qrelay.upstream.images import MAX_IMAGES, ImageUnusableError, choose
 from qrelay.upstream.models import Effort
-from qrelay.upstream.tools import Toolbox, toolbox
+from qrelay.upstream.tools import Toolbox, TooManyToolsError, toolbox
 
 CHARACTERS_PER_TOKEN = 3.5  # the official language server's own ratio (§3.4)
 _ACKNOWLEDGED = "Understood. I will follow these instructions."
@@ -130,6 +131,11 @@ class _Builder:
         self._turns: Sequence[Turn] = ()
         self._chosen: Iterator[schema.ImageBlock | ImageUnusableError | None] | None = None
         self._image_letters = 0
+        self._just_attached = (
+            frozenset(id(part) for part in conversation.turns[-1].parts if type(part) is Image)
+            if conversation.turns
+            else frozenset[int]()
+        )
 
     def build(self) -> Payload:
         asked = self._conversation
@@ -143,7 +149,13 @@ class _Builder:
         used = dict.fromkeys(
             part.name for turn in self._turns for part in turn.parts if type(part) is ToolUse
         )  # in order, once each
-        box = toolbox(() if silent else self._offered(used), used)
+        self._check_size()
+        try:
+            box = toolbox(() if silent else self._offered(used), used, self._most_characters)
+        except TooManyToolsError as error:
+            limit = self._limits.body_bytes
+            has = f"tools of more than {error.size} bytes"
+            raise _too_long("The request", has, limit, error.size, error.size) from None
         self._adjustments.update(dict.fromkeys(box.adjustments))
 
         entries: list[schema.UserTurn | schema.AssistantTurn] = []
@@ -178,6 +190,19 @@ class _Builder:
         if len(entries) > limits.history_entries:
             raise _too_long("The conversation", f"{len(entries)} turns", limits.history_entries, len(entries), size)
         return Payload(body, box.original, tuple(self._adjustments), tuple(self._ignored))
+
+    @property
+    def _most_characters(self) -> int:
+        """Far above what a request may have, and far below what would take long to write before it is refused."""
+        return 4 * self._limits.body_bytes
+
+    def _check_size(self) -> None:
+        """Refuse what is so long that writing it would only cost time and memory. Raises RelayError."""
+        size = sum(map(len, self._conversation.system))
+        size += sum(_characters(part) for turn in self._turns for part in turn.parts)
+        if size > self._most_characters:
+            limit = self._limits.body_bytes
+            raise _too_long("The request", f"{size} characters besides its images", limit, size, size)
 
     def _with_cache_point(self, tools: list[schema.Tool]) -> list[schema.Tool | schema.ToolsEnd]:
         """The same list, with its end marked if it is long enough to be cached."""
@@ -229,6 +254,7 @@ class _Builder:
             self._adjustments["answer_format_instructed"] = None
         if not texts:
             return ""
+        _check("The system text", sum(map(len, texts)), self._limits.message_characters)
         system = "--- CONTEXT ENTRY BEGIN ---\n" + "\n\n".join(texts) + "\n--- CONTEXT ENTRY END ---"
         _check("The system text", len(system), self._limits.message_characters)
         return system
@@ -294,6 +320,9 @@ class _Builder:
                     raise TypeError(type(part))
                 case _:
                     assert_never(part)
+        _check(
+            "A message", sum(map(len, texts)), self._limits.message_characters
+        )  # before it is joined: it may be huge
         content = _joined(texts)
         _check("A message", len(content), self._limits.message_characters)
         if not results and (not content or content.isspace()):  # `arrange` leaves no turn without anything
@@ -337,7 +366,7 @@ class _Builder:
                 texts.append(f"(An image was left out: the service takes {MAX_IMAGES} in one request.)")
             case error:
                 # Whoever has just attached it is told. Later it must not break the conversation it stays in.
-                if any(part is image for part in self._conversation.turns[-1].parts):
+                if id(image) in self._just_attached:
                     what = f"The image in '{image.place}'" if image.place else "An image"
                     message = f"{what} can't be sent: {error}."
                     raise RelayError(ErrorCode.request_invalid, message, param=image.place or None)
@@ -352,6 +381,23 @@ class _Builder:
         kind = document.media_type or "unknown type"
         why = document.unreadable or "only text and images can be sent"
         return f"(The document {document.name!r} of {kind} was left out: {why}.)"
+
+
+def _characters(part: Part) -> int:
+    """The least that a part adds to the text of a request."""
+    match part:
+        case Text() | Reasoning():
+            return len(part.text)
+        case ToolUse():
+            return len(bytes(part.input))
+        case ToolResult():
+            return sum(map(_characters, part.content))
+        case Document():
+            return len(part.text)
+        case Image() | RedactedReasoning():
+            return 0
+        case _:
+            assert_never(part)
 
 
 def _check(what: str, characters: int, limit: int) -> None:

@@ -14,7 +14,7 @@ PROTOCOL.md §2.6 rules 11 and 13, and what the field met. Each change has a rul
     schema_too_deep           nested over 64 levels: any value from there on
 """
 
-from functools import lru_cache
+from collections import OrderedDict
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -25,7 +25,10 @@ NOTHING = b'{"type":"object","properties":{}}'
 
 _MOST_DEPTH = 64
 _MOST_INLINED = 2_000  # schemas whose parts refer to each other crosswise would grow without end
+_MOST_INLINED_BYTES = 256 * 1024  # a large part that is referred to often would, too
 _REMEMBERED_SIZE = 16 * 1024
+_REMEMBERED_RESULT = 64 * 1024
+_REMEMBERED = 1024
 
 _META = frozenset({"$schema", "$id", "$comment", "$anchor", "$vocabulary"})
 _REFERENCES = frozenset({"$ref", "$defs", "definitions"})
@@ -42,7 +45,16 @@ _UNIONS = ("anyOf", "oneOf", "allOf")
 
 def normalise(schema: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Rewrite a JSON Schema (text). Returns it and the names of the rules applied; without any it is as it was."""
-    return _remembered(schema) if len(schema) <= _REMEMBERED_SIZE else _normalise(schema)
+    if len(schema) > _REMEMBERED_SIZE:
+        return _normalise(schema)
+    known = _remembered.get(schema)
+    if known is None:
+        known = _normalise(schema)
+        if len(known[0]) <= _REMEMBERED_RESULT:
+            _remembered[schema] = known
+            while len(_remembered) > _REMEMBERED:
+                _remembered.popitem(last=False)
+    return known
 
 
 def _normalise(schema: bytes) -> tuple[bytes, tuple[str, ...]]:
@@ -59,7 +71,7 @@ def _normalise(schema: bytes) -> tuple[bytes, tuple[str, ...]]:
         return NOTHING, ("schema_not_an_object",)
 
 
-_remembered = lru_cache(maxsize=1024)(_normalise)
+_remembered: OrderedDict[bytes, tuple[bytes, tuple[str, ...]]] = OrderedDict()
 
 
 def _object(value: Any) -> dict[str, Any] | None:
@@ -83,6 +95,9 @@ class _Walk:
         self._root = root
         self._rules = rules
         self._inlined = 0
+        self._inlined_bytes = 0
+        self._sizes: dict[str, int] = {}
+        """By reference: the size of what it leads to."""
 
     def schema(self, schema: dict[str, Any], open_refs: tuple[str, ...], depth: int) -> dict[str, Any]:
         if depth > _MOST_DEPTH:
@@ -129,10 +144,23 @@ class _Walk:
             self._rules["schema_ref_inlined"] = None
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             target = self._find(reference)
-            if target is None or reference in open_refs or self._inlined > _MOST_INLINED:
+            if (
+                target is None
+                or reference in open_refs
+                or len(open_refs) > _MOST_DEPTH
+                or not self._fits(reference, target)
+            ):
                 return beside, open_refs
             schema, open_refs = {**target, **beside}, (*open_refs, reference)
         return schema, open_refs
+
+    def _fits(self, reference: str, target: dict[str, Any]) -> bool:
+        """Whether one more target may be put in place, as far as number and size are concerned."""
+        size = self._sizes.get(reference)
+        if size is None:
+            size = self._sizes[reference] = len(msgspec.json.encode(target))
+        self._inlined_bytes += size
+        return self._inlined <= _MOST_INLINED and self._inlined_bytes <= max(_MOST_INLINED_BYTES, size)
 
     def _find(self, reference: str) -> dict[str, Any] | None:
         """Follow a local JSON pointer; None if it leads nowhere, or out of this document."""

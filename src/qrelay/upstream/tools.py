@@ -43,8 +43,19 @@ class Toolbox(NamedTuple):
         return {theirs: ours for ours, theirs in self.alias.items() if theirs != ours}
 
 
-def toolbox(specs: Iterable[ToolSpec], used_names: Iterable[str]) -> Toolbox:
-    """Make the service's tool list from what the request offers and what its history has used."""
+class TooManyToolsError(ValueError):
+    """The tools are larger than any request may be; `size` is what was counted, in bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"tools of more than {size} bytes")
+        self.size = size
+
+
+def toolbox(specs: Iterable[ToolSpec], used_names: Iterable[str], most_bytes: int = 2**63) -> Toolbox:
+    """Make the service's tool list from what the request offers and what its history has used.
+
+    Raises TooManyToolsError once it has more than `most_bytes`: inlining references can make schemas much larger.
+    """
     adjustments: list[str] = []
     offered: dict[str, ToolSpec] = {}
     for spec in specs:
@@ -59,6 +70,7 @@ def toolbox(specs: Iterable[ToolSpec], used_names: Iterable[str]) -> Toolbox:
     alias = legal_names(offered)
     tools: list[Tool] = []
     overflow: list[str] = []
+    size = 0
     for name, spec in offered.items():
         theirs = alias[name]
         if theirs != name:
@@ -73,6 +85,9 @@ def toolbox(specs: Iterable[ToolSpec], used_names: Iterable[str]) -> Toolbox:
             description = description[:cut] + _MOVED
             adjustments.append("tool_description_moved")
         schema, rules = normalise(bytes(spec.schema))
+        size += len(description) + len(schema)
+        if size > most_bytes:
+            raise TooManyToolsError(size)
         adjustments.extend(rules)
         tools.append(Tool(ToolSpecification(theirs, description, ToolInputSchema(Raw(schema)))))
     return Toolbox(tools, alias, tuple(overflow), tuple(dict.fromkeys(adjustments)))

@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from qrelay.apis import files, images
 from qrelay.apis.anthropic import schema
-from qrelay.apis.anthropic.schema import Block, Message, Prompt
+from qrelay.apis.anthropic.schema import Block, Prompt
 from qrelay.apis.body import invalid
 from qrelay.apis.ignored import Ignored
 from qrelay.conversation import Document, Image, Part, Reasoning, RedactedReasoning, Text, ToolResult, ToolUse, Turn
@@ -26,6 +26,8 @@ Plain: TypeAlias = Text | Image | Document
 
 BILLING_HEADER = "x-anthropic-billing-header:"
 _NO_INPUT = Raw(b"{}")
+_FOR_ONE_TURN = b'"next_user_message"'
+"""`clear_at` of a note that is left out once a user message came after it."""
 
 
 class Messages(NamedTuple):
@@ -44,10 +46,11 @@ def read(request: Prompt, ignored: Ignored) -> Messages:
     system = _without_billing_header([*reader.texts(request.system, "system")])
     turns: list[Turn] = []
     effort: str | None = None
+    last_user = max((n for n, each in enumerate(request.messages) if each.role == "user"), default=-1)
     for n, message in enumerate(request.messages):
         if message.role == "system":
             effort = effort_of(message.output_config) or effort
-            cleared = _cleared(message, request.messages[n + 1 :])
+            cleared = last_user > n and bytes(message.clear_at) == _FOR_ONE_TURN
             texts = () if cleared else tuple(reader.texts(message.content, "messages"))
             if not turns and n + 1 < len(request.messages):  # the last message is a turn, whoever speaks
                 system.extend(texts)
@@ -59,6 +62,22 @@ def read(request: Prompt, ignored: Ignored) -> Messages:
             role = "assistant" if message.role == "assistant" else "user"
             turns.append(Turn(role, reader.parts(message.content, f"messages.{n}.content")))
     return Messages(tuple(system), tuple(turns), effort)
+
+
+def count_parts(content: str | list[Block] | None) -> int:
+    """How many parts a content holds, those inside of others included."""
+    if content is None:
+        return 0
+    if isinstance(content, str):
+        return 1
+    count = len(content)
+    for block in content:
+        if isinstance(block, schema.ToolResultBlock | schema.SearchResultBlock):
+            if block.content.__class__ is list:
+                count += count_parts(block.content)
+        elif isinstance(block, schema.DocumentBlock):
+            count += count_parts(block.source.content)
+    return count
 
 
 def effort_of(output_config: Raw) -> str | None:
@@ -76,11 +95,6 @@ def _without_billing_header(system: list[str]) -> list[str]:
         _, _, rest = system[0].partition("\n")
         return [rest, *system[1:]] if rest.strip() else system[1:]
     return system
-
-
-def _cleared(message: Message, later: list[Message]) -> bool:
-    """Whether a note for one user turn only has had its turn."""
-    return bytes(message.clear_at) == b'"next_user_message"' and any(each.role == "user" for each in later)
 
 
 class _Reader:

@@ -16,6 +16,14 @@ from qrelay.apis.anthropic.schema import NULL, Prompt, Request, decode
 from qrelay.apis.body import invalid
 from qrelay.apis.dialect import Call, Stamp
 from qrelay.apis.ignored import Ignored
+from qrelay.apis.request_limits import (
+    LIMITS,
+    RequestLimits,
+    check_messages,
+    check_parts,
+    check_stop_sequences,
+    check_tools,
+)
 from qrelay.conversation import Conversation
 from qrelay.errors import RelayError
 
@@ -40,19 +48,21 @@ _USUAL: dict[str, tuple[bytes, ...]] = {
 """Fields that are not honoured, with the values that ask for nothing."""
 
 
-def read(body: bytes, stamp: Stamp, *, stream_default: bool = False) -> Call:
+def read(body: bytes, stamp: Stamp, *, limits: RequestLimits = LIMITS, stream_default: bool = False) -> Call:
     """Raises RelayError(request_invalid), its `param` naming the field, if the request can't be read or served.
 
     `stream_default` holds for a request that doesn't say `stream`; False is Anthropic's own.
     """
     try:
-        return _read(body, stamp, stream_default=stream_default)
+        return _read(body, stamp, limits, stream_default=stream_default)
     except RecursionError:
         raise _too_deep() from None
 
 
-def _read(body: bytes, stamp: Stamp, *, stream_default: bool) -> Call:
+def _read(body: bytes, stamp: Stamp, limits: RequestLimits, *, stream_default: bool) -> Call:
     request = decode(body, _REQUEST)
+    _check_counts(request, limits)
+    check_stop_sequences("stop_sequences", request.stop_sequences or [], limits)
     if request.max_tokens < 1:
         raise invalid("'max_tokens' must be at least 1: there is no prompt cache here to warm with 0.", "max_tokens")
     ignored = Ignored()
@@ -80,12 +90,21 @@ def _read(body: bytes, stamp: Stamp, *, stream_default: bool) -> Call:
     )
 
 
-def read_count(body: bytes) -> Conversation:
+def read_count(body: bytes, *, limits: RequestLimits = LIMITS) -> Conversation:
     """What `/v1/messages/count_tokens` asks to count. Raises RelayError as `read` does."""
     try:
-        return _conversation(decode(body, _COUNT), Ignored())
+        request = decode(body, _COUNT)
+        _check_counts(request, limits)
+        return _conversation(request, Ignored())
     except RecursionError:
         raise _too_deep() from None
+
+
+def _check_counts(request: Prompt, limits: RequestLimits) -> None:
+    check_messages("messages", len(request.messages), limits)
+    check_tools("tools", len(request.tools or ()), limits)
+    check_parts("system", messages.count_parts(request.system), limits)
+    check_parts("messages", sum(messages.count_parts(each.content) for each in request.messages), limits)
 
 
 def _too_deep() -> RelayError:

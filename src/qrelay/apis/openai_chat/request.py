@@ -15,10 +15,18 @@ from qrelay.apis.ignored import Ignored
 from qrelay.apis.openai_chat import messages, tools
 from qrelay.apis.openai_chat.reply import Envelope, Writer, whole
 from qrelay.apis.openai_chat.schema import ABSENT, Request, decode
+from qrelay.apis.request_limits import (
+    LIMITS,
+    RequestLimits,
+    check_messages,
+    check_parts,
+    check_stop_sequences,
+    check_tools,
+)
 from qrelay.conversation import Conversation
 
 
-def read(body: bytes, stamp: Stamp) -> Call:
+def read(body: bytes, stamp: Stamp, *, limits: RequestLimits = LIMITS) -> Call:
     """Raises RelayError(request_invalid), its `param` naming the field, if the request can't be read or served."""
     request = decode(body)
     if not request.model:
@@ -29,6 +37,7 @@ def read(body: bytes, stamp: Stamp) -> Call:
         raise invalid(
             "This service gives one reply at a time: n can only be 1.", "n", "Send the request again for more."
         )
+    _check_counts(request, limits)
     ignored = Ignored()
     system, turns = messages.read(request.messages, ignored)
     specs, choice = tools.read(request, ignored)
@@ -42,7 +51,7 @@ def read(body: bytes, stamp: Stamp) -> Call:
         tool_choice=choice,
         parallel_tool_uses=not legacy and request.parallel_tool_calls is not False,
         max_tokens=_max_tokens(request),
-        stop_sequences=_stop_sequences(request.stop),
+        stop_sequences=_stop_sequences(request.stop, limits),
         answer_schema=_answer_schema(request),
         effort=request.reasoning_effort,
         session=request.prompt_cache_key or request.user or "",
@@ -72,10 +81,24 @@ def _max_tokens(request: Request) -> int | None:
     return None
 
 
-def _stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
+def _check_counts(request: Request, limits: RequestLimits) -> None:
+    check_messages("messages", len(request.messages), limits)
+    check_tools("tools", len(request.tools or ()), limits)
+    check_tools("functions", len(request.functions or ()), limits)
+    parts = 0
+    for message in request.messages:
+        parts += len(message.tool_calls or ())
+        if message.content.__class__ is list:
+            parts += len(message.content or ())
+    check_parts("messages", parts, limits)
+
+
+def _stop_sequences(stop: str | list[str] | None, limits: RequestLimits) -> tuple[str, ...]:
     if stop is None:
         return ()
-    return tuple(each for each in ([stop] if isinstance(stop, str) else stop) if each)
+    sequences = [stop] if isinstance(stop, str) else stop
+    check_stop_sequences("stop", sequences, limits)
+    return tuple(each for each in sequences if each)
 
 
 def _answer_schema(request: Request) -> Raw | None:

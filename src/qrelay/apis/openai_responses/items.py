@@ -10,6 +10,7 @@ Kinds that this service has no place for (a web search that OpenAI's servers ran
 out and reported. What the client can correct is refused.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -60,8 +61,10 @@ class _Reader:
         """The assistant turn that is still growing."""
         self._results: list[ToolResult] = []
         """The turn of results that is still growing, behind what was said."""
-        self._calls: dict[str, str] = {}
+        self._calls: OrderedDict[str, str] = OrderedDict()
         """Calls that wait for their output: call_id -> the tool's name upstream."""
+        self._calls_of: dict[str, OrderedDict[str, None]] = {}
+        """The same by name. Ordered dicts, whose oldest entry is found immediately however many were removed."""
 
     def add(self, item: Item, place: str) -> None:
         kind = item.type or ("message" if item.role is not None else "item_reference" if item.id is not None else "")
@@ -114,7 +117,17 @@ class _Reader:
         if self._results:
             self.close()
         self._said.extend(parts)
-        self._calls.update({part.id: part.name for part in parts if isinstance(part, ToolUse)})
+        for part in parts:
+            if isinstance(part, ToolUse) and self._calls.get(part.id) != part.name:
+                self._answered_call(part.id)
+                self._calls[part.id] = part.name
+                self._calls_of.setdefault(part.name, OrderedDict())[part.id] = None
+
+    def _answered_call(self, call_id: str) -> None:
+        """A call that waits no longer."""
+        name = self._calls.pop(call_id, None)
+        if name is not None:
+            del self._calls_of[name][call_id]
 
     def _message(self, item: Item, place: str) -> None:
         if item.role is None:
@@ -152,13 +165,14 @@ class _Reader:
         call_id = item.call_id or (item.id if item.type == "local_shell_call_output" else self._answered(item))
         if call_id is None:
             raise invalid("An output must say which call it answers.", f"{place}.call_id")
-        self._calls.pop(call_id, None)
+        self._answered_call(call_id)
         self._results.append(ToolResult(call_id, content))
 
     def _answered(self, item: Item) -> str | None:
         """The call that an output without `call_id` is for: the oldest one that waits, of the tool it names if any."""
-        name = None if item.name is None else self._toolbox.flat(item.name, item.namespace)
-        return next((call_id for call_id, called in self._calls.items() if name in {None, called}), None)
+        if item.name is None:
+            return next(iter(self._calls), None)
+        return next(iter(self._calls_of.get(self._toolbox.flat(item.name, item.namespace), ())), None)
 
     def _compaction(self, item: Item, kind: str) -> None:
         summary = seals.opened_summary(item.encrypted_content)
@@ -172,7 +186,9 @@ class _Reader:
         found = self._find(item.id or "")
         if found is None:
             raise RelayError(
-                ErrorCode.previous_response_unknown, f"There is no stored item '{item.id}'.", param=f"{place}.id"
+                ErrorCode.previous_response_unknown,
+                f"There is no stored item '{(item.id or '')[:200]}'.",
+                param=f"{place}.id",
             )
         self.add(found, place)
 

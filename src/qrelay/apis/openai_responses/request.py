@@ -8,6 +8,7 @@ without one nothing is kept, and a reference to something kept is a `previous_re
 Sources: CLIENTS.md A2 and (b) "OpenAI Responses", DESIGN.md §4 rule 2.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -22,9 +23,13 @@ from qrelay.apis.openai_responses import compaction, items, response, tools
 from qrelay.apis.openai_responses.reply import Envelope, Writer, whole
 from qrelay.apis.openai_responses.responses_store import Memory
 from qrelay.apis.openai_responses.schema import Item, Request, Told, decode, decode_stored
+from qrelay.apis.request_limits import LIMITS, RequestLimits, check_messages, check_parts, check_tools
 from qrelay.conversation import Conversation
 from qrelay.errors import ErrorCode, RelayError
 
+_MOST_STORED = 32 * 1024 * 1024
+_REPEATED = ("metadata", "previous_response_id", "prompt_cache_key", "safety_identifier", "text", "tool_choice", "user")
+_MOST_REPEATED = 256 * 1024
 SEALED = "reasoning.encrypted_content"
 
 
@@ -36,9 +41,9 @@ class _Asked(NamedTuple):
     envelope: Envelope
 
 
-def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
+def read(body: bytes, stamp: Stamp, memory: Memory | None = None, *, limits: RequestLimits = LIMITS) -> Call:
     """Raises RelayError: request_invalid naming the field, or previous_response_unknown."""
-    asked = _read(body, stamp, memory)
+    asked = _read(body, stamp, memory, limits)
     if asked.compacting:
         conversation = compaction.summarising(asked.conversation)
         envelope = msgspec.structs.replace(asked.envelope, before=())  # what is shortened isn't carried on with
@@ -48,25 +53,30 @@ def read(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
     return Call(asked.conversation, asked.stream, asked.ignored, writer, told)
 
 
-def read_compact(body: bytes, stamp: Stamp, memory: Memory | None = None) -> Call:
+def read_compact(body: bytes, stamp: Stamp, memory: Memory | None = None, *, limits: RequestLimits = LIMITS) -> Call:
     """A request of `/v1/responses/compact`, which is never streamed. Raises as `read` does."""
-    asked = _read(body, stamp, memory)
+    asked = _read(body, stamp, memory, limits)
     envelope = msgspec.structs.replace(asked.envelope, memory=None)
     writer = partial(compaction.CompactionWriter, envelope)
     conversation = compaction.summarising(asked.conversation)
     return Call(conversation, False, asked.ignored, writer, partial(compaction.compacted, envelope))
 
 
-def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
+def _read(body: bytes, stamp: Stamp, memory: Memory | None, limits: RequestLimits) -> _Asked:
     request, told = decode(body)
-    _refuse(request)
+    _refuse(request, told)
     ignored = Ignored()
     before = _before(request, memory)
+    stored_bytes = sum(map(len, before))
+    if stored_bytes > _MOST_STORED:
+        raise _too_much_stored(stored_bytes)
     everything = [(item, "input") for stored in before for item in decode_stored(stored)]
     own = _own_items(request)
     everything += [(item, f"input[{index}]") for index, item in enumerate(own)]
+    find = _Found(memory).find
+    _check_counts(request, [item for item, _ in everything], find, limits)
     toolbox, choice = tools.read(request, (item for item, _ in everything), ignored)
-    system, turns = items.read(everything, request.instructions, toolbox, partial(_find, memory), ignored)
+    system, turns = items.read(everything, request.instructions, toolbox, find, ignored)
     _report(request, ignored, memory)
     conversation = Conversation(
         model=request.model,
@@ -79,6 +89,7 @@ def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
         answer_schema=_answer_schema(request),
         effort=request.reasoning.effort if request.reasoning else None,
         session=request.prompt_cache_key or request.user or "",
+        size=stored_bytes,
     )
     keep = memory if request.store is not False else None
     envelope = Envelope(
@@ -99,8 +110,11 @@ def _read(body: bytes, stamp: Stamp, memory: Memory | None) -> _Asked:
     return _Asked(conversation, request.stream is True, compacting, ignored.names(), envelope)
 
 
-def _refuse(request: Request) -> None:
-    """What would change the meaning of the answer if it were passed over."""
+def _refuse(request: Request, told: Told) -> None:
+    """What would change the meaning of the answer if it were passed over, or is too long to be repeated in it."""
+    for name in _REPEATED:
+        if memoryview(getattr(told, name)).nbytes > _MOST_REPEATED:
+            raise invalid(f"'{name}' is longer than {_MOST_REPEATED} bytes.", name)
     if not request.model:
         raise invalid("The model's name is empty.", "model")
     if not request.input and request.previous_response_id is None:
@@ -122,15 +136,51 @@ def _before(request: Request, memory: Memory | None) -> tuple[bytes, ...]:
     if kept is None:
         raise RelayError(
             ErrorCode.previous_response_unknown,
-            f"Previous response with id '{request.previous_response_id}' not found.",
+            f"Previous response with id '{request.previous_response_id[:200]}' not found.",
             param="previous_response_id",
         )
     return kept.items
 
 
-def _find(memory: Memory | None, item_id: str) -> Item | None:
-    found = memory.find_item(item_id) if memory is not None else None
-    return None if found is None else decode_stored(b"[%b]" % found)[0]
+class _Found:
+    """The stored items that a request refers to, each decoded once."""
+
+    def __init__(self, memory: Memory | None) -> None:
+        self._memory = memory
+        self._items: dict[str, Item | None] = {}
+
+    def find(self, item_id: str) -> Item | None:
+        if item_id not in self._items:
+            found = self._memory.find_item(item_id) if self._memory is not None else None
+            self._items[item_id] = None if found is None else decode_stored(b"[%b]" % found)[0]
+        return self._items[item_id]
+
+
+def _check_counts(
+    request: Request, everything: list[Item], find: Callable[[str], Item | None], limits: RequestLimits
+) -> None:
+    check_messages("input", len(everything), limits)
+    parts, tool_count = 0, tools.count(request.tools)
+    for item in everything:
+        if item.type in {None, "item_reference"} and item.role is None and item.id:
+            item = find(item.id) or item  # noqa: PLW2901 - what it refers to
+        parts += 1
+        if item.content.__class__ is list:
+            parts += len(item.content or ())
+        if (output := bytes(item.output)).startswith(b"["):
+            parts += output.count(b'"type"')
+        if item.tools:
+            tool_count += tools.count(item.tools)
+    check_parts("input", parts, limits)
+    check_tools("tools", tool_count, limits)
+
+
+def _too_much_stored(size: int) -> RelayError:
+    return RelayError(
+        ErrorCode.context_too_long,
+        f"The stored conversation has {size} bytes; this gateway goes on with {_MOST_STORED}.",
+        param="previous_response_id",
+    )
 
 
 def _own_items(request: Request) -> list[Item]:

@@ -7,6 +7,7 @@ whole conversation up to itself, so it outlives the ones it was built on.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import RLock
 from typing import NamedTuple
 
 
@@ -36,6 +37,7 @@ class ResponsesStore:
         told: Callable[[str, str, Kept], None] | None = None,
     ) -> None:
         self.told = told
+        self._lock = RLock()  # large requests are read in a thread
         self._max_count = max_count
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()
@@ -54,36 +56,40 @@ class ResponsesStore:
         return Memory(self, scope)
 
     def get(self, scope: str, response_id: str) -> Kept | None:
-        kept = self._kept.get((scope, response_id))
-        if kept is not None:
-            self._kept.move_to_end((scope, response_id))
-        return kept
+        with self._lock:
+            kept = self._kept.get((scope, response_id))
+            if kept is not None:
+                self._kept.move_to_end((scope, response_id))
+            return kept
 
     def find_item(self, scope: str, item_id: str) -> bytes | None:
-        owner = self._owner.get((scope, item_id))
-        kept = self.get(scope, owner) if owner is not None else None
+        with self._lock:
+            owner = self._owner.get((scope, item_id))
+            kept = self.get(scope, owner) if owner is not None else None
         return kept.output.get(item_id) if kept is not None else None
 
     def put(self, scope: str, response_id: str, kept: Kept) -> None:
         """Keep a response; one that is too large for the whole store isn't kept."""
-        self.delete(scope, response_id)
-        if kept.size > self._max_bytes:
-            return
-        self._kept[scope, response_id] = kept
-        self.held_bytes += kept.size
-        for item_id in kept.output:
-            self._owner[scope, item_id] = response_id
-        while len(self._kept) > self._max_count or self.held_bytes > self._max_bytes:
-            self.delete(*next(iter(self._kept)))
+        with self._lock:
+            self.delete(scope, response_id)
+            if kept.size > self._max_bytes:
+                return
+            self._kept[scope, response_id] = kept
+            self.held_bytes += kept.size
+            for item_id in kept.output:
+                self._owner[scope, item_id] = response_id
+            while len(self._kept) > self._max_count or self.held_bytes > self._max_bytes:
+                self.delete(*next(iter(self._kept)))
 
     def delete(self, scope: str, response_id: str) -> bool:
-        kept = self._kept.pop((scope, response_id), None)
-        if kept is None:
-            return False
-        self.held_bytes -= kept.size
-        for item_id in kept.output:
-            self._owner.pop((scope, item_id), None)
-        return True
+        with self._lock:
+            kept = self._kept.pop((scope, response_id), None)
+            if kept is None:
+                return False
+            self.held_bytes -= kept.size
+            for item_id in kept.output:
+                self._owner.pop((scope, item_id), None)
+            return True
 
 
 class Memory(NamedTuple):

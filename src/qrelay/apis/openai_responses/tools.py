@@ -112,6 +112,11 @@ def _schema(tool: Tool, place: str) -> Raw:
             raise invalid("The parameters of a function are a JSON Schema object.", f"{place}.parameters")
 
 
+def count(tools: Iterable[Tool] | None) -> int:
+    """How many tools there are, those inside of namespaces included."""
+    return sum(1 + count(tool.tools) for tool in tools or ())
+
+
 def read(request: Request, items: Iterable[Item], ignored: Ignored) -> tuple[Toolbox, ToolChoice]:
     """The request's own tools and those that `additional_tools` items bring (newer Codex), and the choice among them.
 
