@@ -13,7 +13,7 @@ STYLE = status=0; $(BIN)/ruff check --quiet . || status=1; $(BIN)/ruff format --
 TYPES = ( said=$$($(BIN)/basedpyright 2>&1); failed=$$?; printf '\n%s\n' "$$said"; exit $$failed )
 
 .DEFAULT_GOAL := help
-.PHONY: help setup extras run test lint bench clients image audit screenshots types docs lock clean
+.PHONY: help setup extras run test lint fuzz soak bench clients image audit screenshots types docs lock clean
 
 help: ## List these targets.
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ test: .venv/.dev .venv/.browser .venv/.nginx .venv/.caddy ## Check style, types 
 
 lint: .venv/.dev ## Check style and types only.
 	@$(STYLE); $(TYPES) || status=1; exit $$status
+
+fuzz: .venv/.dev .cache/fuzz/.there ## Fuzz everything that reads bytes from outside (SECONDS=60 for each target, TARGET=frames).
+	@PYTHONPATH=src:.cache/fuzz nice $(BIN)/python -m tests.fuzz.run --seconds $(or $(SECONDS),60) $(TARGET)
+
+soak: .venv/.dev ## Put a server under load for MINUTES=20; fail if it does not return to where it began.
+	@$(BIN)/python bench/soak.py --minutes $(or $(MINUTES),20)
 
 bench: .venv/.dev ## Measure CPU per request and per event, beside a pass-through of the same bytes.
 	@$(BIN)/python bench/run.py
@@ -64,7 +70,8 @@ lock: ## Choose dependencies anew and write requirements/*.txt (needs uv).
 	$$compile pyproject.toml -o requirements/run.txt && \
 	$$compile pyproject.toml --group dev --all-extras -c requirements/run.txt -o requirements/dev.txt && \
 	$$compile pyproject.toml --all-extras -c requirements/run.txt -o requirements/extras.txt && \
-	printf 'hatchling\neditables\n' | $$compile - -o requirements/build.txt
+	printf 'hatchling\neditables\n' | $$compile - -o requirements/build.txt && \
+	printf 'atheris<3.1\n' | $$compile - -o requirements/fuzz.txt
 
 clean: ## Remove the environment, caches and build results; accounts and settings stay.
 	rm -rf .venv .cache dist build .pytest_cache .ruff_cache .hypothesis
@@ -74,6 +81,12 @@ clean: ## Remove the environment, caches and build results; accounts and setting
 .cache/types/.there: src/qrelay/console/vendor/vendor.json
 	@mkdir -p $(@D) && npm install --prefix $(@D) --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
 	typescript@5.9.3 $$($(PYTHON) -c 'import json; print(*{"{name}@{version}".format_map(file) for file in json.load(open("$<"))})')
+	@touch $@
+
+# The fuzzer, for `make fuzz` only. 3.1 has no wheel for Python 3.11.
+.cache/fuzz/.there: requirements/fuzz.txt | .venv/.dev
+	@echo "Fetching the fuzzer ..."
+	@rm -rf $(@D) && $(INSTALL) --target $(@D) -r requirements/fuzz.txt
 	@touch $@
 
 .venv/.python:

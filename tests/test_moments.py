@@ -17,6 +17,7 @@ from qrelay import moments
         (0, None),
         (-1.0, None),
         (9e18, None),
+        (10**400, None),
         (math.inf, None),
         (math.nan, None),
     ],

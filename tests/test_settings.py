@@ -121,6 +121,20 @@ def test_values_as_people_write_them() -> None:
         ({"AMAZONQ_API_ENDPOINT": "canary"}, "AMAZONQ_API_ENDPOINT can't be used: it should be an address"),
         ({"AMAZONQ_TOKEN_ENDPOINT": "https://u:canary@h"}, "AMAZONQ_TOKEN_ENDPOINT can't be used"),
         ({"QRELAY_BINDING": "soap"}, "QRELAY_BINDING can't be used: it should be 'awsjson' or 'restjson'"),
+        (
+            {"AMAZONQ_API_ENDPOINT": "http://canary:99999/"},
+            "AMAZONQ_API_ENDPOINT can't be used: it should be an address",
+        ),
+        ({"AMAZONQ_API_ENDPOINT": "http://can ary/"}, "AMAZONQ_API_ENDPOINT can't be used: it should be an address"),
+        ({"QRELAY_ENDPOINT_URLS": "q=https://h:canary"}, "QRELAY_ENDPOINT_URLS can't be used: it should be an address"),
+        (
+            {"QRELAY_HOME": "~no-such-user/x"},
+            "QRELAY_HOME can't be used: the home folder of ~no-such-user is not known",
+        ),
+        ({"QRELAY_MASTER_KEY_FILE": "~no-such-user/x"}, "QRELAY_MASTER_KEY_FILE can't be used: the home folder"),
+        ({"QRELAY_CA_BUNDLE": "~no-such-user/x"}, "QRELAY_CA_BUNDLE can't be used: the home folder"),
+        ({"DATABASE_URL": "sqlite:///~no-such-user/x"}, "DATABASE_URL can't be used: the home folder"),
+        ({"DATABASE_URL": "sqlite:///x%00y"}, "DATABASE_URL can't be used: it should be a path"),
         ({"QRELAY_PING_SECONDS": "0", "MAX_ERROR_COUNT": "-1"}, "MAX_ERROR_COUNT can't be used"),
     ],
 )

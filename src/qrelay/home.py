@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.private_files import chosen_wrongly
 
 _FAR = 1 << 20  # Windows forbids reading a locked byte, so the byte that is locked lies far behind the text
@@ -138,7 +139,7 @@ def _who(path: Path) -> str:
 def _read(path: Path) -> Running | None:
     try:
         return msgspec.json.decode((path / "lock").read_bytes(), type=Running)
-    except (OSError, msgspec.DecodeError):  # between its lock and its first word
+    except (OSError, *JSON_ERRORS):  # between its lock and its first word
         return None
 
 

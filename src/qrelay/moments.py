@@ -19,5 +19,5 @@ def told(value: float | None) -> float | None:
     """Epoch seconds, of seconds or milliseconds; None for None and for what is no date."""
     if value is None:
         return None
-    seconds = value / 1000 if value > LAST else float(value)
-    return seconds if 0 < seconds <= LAST else None
+    seconds = value / 1000 if LAST < value <= LAST * 1000 else value  # JSON's integers have no largest one
+    return float(seconds) if 0 < seconds <= LAST else None

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
@@ -21,10 +21,19 @@ def _split(value: object) -> object:
     return tuple(part for item in value.split(",") if (part := item.strip())) if isinstance(value, str) else value
 
 
+_NO_WEB_ADDRESS = "it should be an address such as https://host or http://127.0.0.1:9100"
+
+
 def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("it should be an address such as https://host or http://127.0.0.1:9100")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(_NO_WEB_ADDRESS) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ValueError(_NO_WEB_ADDRESS)
+    if not value.isprintable() or " " in value:
+        raise ValueError(_NO_WEB_ADDRESS)
     if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("it should be an address without user, query or fragment")
     return value.rstrip("/")
@@ -108,6 +117,7 @@ def _database_address(value: str) -> str:
             "it should be sqlite:/// and the path of a file (four slashes for an absolute path), "
             "or postgresql://user:password@host/database"
         )
+    folder(Path(unquote(value.removeprefix("sqlite:///"))))
     return value
 
 
@@ -117,8 +127,13 @@ def _failpoint(value: str) -> str:
 
 
 def folder(value: Path) -> Path:
-    """A path from the root on, `~` resolved."""
-    return value.expanduser().absolute()
+    """Return the absolute path, with `~` resolved. Raises ValueError."""
+    if "\0" in str(value):
+        raise ValueError("it should be a path, and no path has a NUL character")
+    try:
+        return value.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"the home folder of {value.parts[0]} is not known") from None
 
 
 Words: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_split)]

@@ -46,6 +46,8 @@ from qrelay.setting_types import (
 PREFIX = "QRELAY_"
 _PASSWORD_OPTION = re.compile(r"(?<=[?&])(\w*password=)([^&]+)")
 """Among the options at the end of a database's address."""
+_LONGEST_HOST = 255
+"""Characters of a host name (RFC 1035); what clients send may be longer, and must not fill a cache."""
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})  # as pydantic reads a bool
 
 
@@ -438,9 +440,13 @@ def unknown(environ: Mapping[str, str]) -> list[str]:
     return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
 
 
-@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach `host`: localhost, 127.0.0.0/8 or ::1."""
+    return len(host) <= _LONGEST_HOST and _is_loopback(host)
+
+
+@lru_cache(maxsize=256)
+def _is_loopback(host: str) -> bool:
     if host.lower() == "localhost":
         return True
     try:

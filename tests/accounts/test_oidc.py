@@ -1,10 +1,19 @@
 """A token service's answers become values; what is not clearly about the token says nothing about it."""
 
+from collections.abc import Callable
+
 import pytest
 from aiohttp import web
 
 from qrelay.accounts.account import Account, Renewal
-from qrelay.accounts.answers import Refusal, RefusalKind
+from qrelay.accounts.answers import (
+    Refusal,
+    RefusalKind,
+    Response,
+    read_device_code,
+    read_registration,
+    read_renewal,
+)
 from qrelay.accounts.oidc import TokenClient, external_token_endpoint
 from qrelay.outward.http1 import Connections
 from tests.accounts.token_server import TokenServer, refusal
@@ -79,6 +88,22 @@ async def test_a_social_401_is_a_dead_token(client: TokenClient, tokens: TokenSe
 async def test_answers(client: TokenClient, tokens: TokenServer, body: dict[str, object], renewal: Renewal) -> None:
     tokens.refusal = web.json_response(body)
     assert await client.refresh(ACCOUNT) == renewal
+
+
+@pytest.mark.parametrize("read", [read_renewal, read_registration, read_device_code])
+@pytest.mark.parametrize("body", [b'{"accessToken": "\xff"}', b'{"accessToken":' * 100_000, b"[]", b""])
+@pytest.mark.parametrize("status", [200, 400])
+def test_bodies_that_can_not_be_decoded_say_nothing(
+    read: Callable[[Response], object], body: bytes, status: int
+) -> None:
+    found = read(Response("host.example", status, "", body))
+    assert isinstance(found, Refusal)
+    assert found.kind == ("unreachable" if status == 200 else "refused")
+
+
+def test_a_lifetime_without_bounds_is_the_usual_one() -> None:
+    body = b'{"accessToken": "a", "expiresIn": 1%b}' % (b"0" * 400)
+    assert read_renewal(Response("host.example", 200, "", body)) == Renewal(access_token="a", expires_in=3600)
 
 
 async def test_nobody_listens(tokens: TokenServer) -> None:

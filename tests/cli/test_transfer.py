@@ -239,3 +239,7 @@ def test_a_parcel_opens_only_as_it_was_sealed() -> None:
             parcel.unseal(json.dumps(fields | change).encode(), "correct horse")
     with pytest.raises(RelayError):
         parcel.unseal(sealed, "correct hors")
+    for damaged in (sealed.replace(b"AES", b"A\xffS"), sealed.replace(b"{", b'{"x":' * 100_000, 1)):
+        assert not parcel.is_parcel(damaged)
+        with pytest.raises(RelayError):
+            parcel.unseal(damaged, "correct horse")

@@ -172,6 +172,17 @@ async def test_a_connection_that_was_idle_for_long_is_closed() -> None:
         await server.left.wait()
 
 
+async def test_idle_connections_are_closed_though_no_request_comes() -> None:
+    connections = Connections(idle_seconds=0.05)
+    async with serving(for_ever) as server:
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        async with asyncio.timeout(30):
+            await server.left.wait()
+        assert await whole(await ask(connections, server.url)) == b"hello"
+        assert server.connections == 2
+    connections.close()
+
+
 async def test_closing_twice_does_not_lend_a_connection_twice(connections: Connections) -> None:
     async with serving(for_ever) as server:
         exchange = await ask(connections, server.url)

@@ -16,6 +16,7 @@ import msgspec
 
 from qrelay import moments
 from qrelay.accounts.account import REGION, Renewal
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.redaction import CLEAN, Clean
 
 RefusalKind: TypeAlias = Literal["invalid_grant", "invalid_client", "slow_down", "refused", "unreachable", "timeout"]
@@ -204,7 +205,7 @@ def _seconds(answer: Mapping[str, Any], *names: str) -> float | None:
     said = next((value for name in names if (value := answer.get(name)) is not None), None)
     try:
         seconds = float(said)  # pyright: ignore[reportArgumentType] - whatever JSON holds; what isn't a number is refused
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return max(0.0, seconds) if math.isfinite(seconds) else None
 
@@ -213,5 +214,5 @@ def mapping(body: bytes) -> Mapping[str, Any]:
     """A JSON object; an empty one for everything else."""
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError:  # ValidationError is one
+    except JSON_ERRORS:
         return {}

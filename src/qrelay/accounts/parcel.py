@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from msgspec import Struct
 
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.json_errors import JSON_ERRORS
 
 _COST: Final = 1 << 17  # 128 MiB and about half a second
 _COSTS: Final = frozenset(1 << exponent for exponent in range(14, 20))
@@ -48,7 +49,7 @@ def is_parcel(raw: bytes) -> bool:
     """Whether these bytes are a parcel, and not accounts in plain text."""
     try:
         return "sealed" in msgspec.json.decode(raw, type=dict[str, object])
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         return False
 
 
@@ -56,7 +57,7 @@ def unseal(raw: bytes, passphrase: str) -> bytes:
     """What is in a parcel. Raises RelayError(request_invalid) for another passphrase, damage, or another version."""
     try:
         parcel = msgspec.json.decode(raw, type=_Parcel)
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         raise RelayError(
             ErrorCode.request_invalid, "That is no export of this version of qrelay.", remedy=_AGAIN
         ) from error

@@ -11,6 +11,7 @@ import structlog
 
 from qrelay.accounts.account import Renewal
 from qrelay.errors import RelayError
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.private_files import sync_directory, write_private
 from qrelay.vault import Vault
 
@@ -57,7 +58,7 @@ class Spill:
             try:
                 text = self._vault.open(path.read_bytes(), table="spill", row=path.name, column="tokens")
                 found.append(msgspec.json.decode(text, type=Spilled))
-            except (RelayError, OSError, msgspec.DecodeError) as error:
+            except (RelayError, OSError, *JSON_ERRORS) as error:
                 log.warning("spilled tokens can't be read", file=path.name, reason=type(error).__name__)
         return found
 

@@ -18,6 +18,8 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from qrelay.json_errors import JSON_ERRORS
+
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 _CONFINED: Final = str(Path(__file__).with_name("confined.py"))
@@ -84,7 +86,7 @@ async def _run(program: str, data: bytes, *words: int) -> _Answer:
         async with asyncio.timeout(_SECONDS):
             said, _ = await process.communicate(data)
         return _ANSWER.decode(said)
-    except (TimeoutError, msgspec.DecodeError):  # it was ended by a limit, and has said nothing
+    except (TimeoutError, *JSON_ERRORS):  # it was ended by a limit, and has said nothing
         return _Answer(reason="it takes too much time or memory to read")
     finally:
         if process.returncode is None:

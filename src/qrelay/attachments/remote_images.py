@@ -32,6 +32,8 @@ _SECONDS: Final = 10
 _AT_ONCE: Final = 4
 _KEPT_SECONDS: Final = 900.0
 _KEPT_LETTERS: Final = 32_000_000
+_LONGEST_URL: Final = 8192
+"""Characters. Longer ones are rarely served, and caches of URLs (urllib has one too) would keep them."""
 _HEADERS: Final = {"user-agent": USER_AGENT, "accept": "image/*", "accept-encoding": "identity"}
 
 
@@ -100,6 +102,8 @@ class RemoteImages:
 
     async def _asked(self, url: str) -> tuple[str, str]:
         """The image as base64, or why it can't be had."""
+        if len(url) > _LONGEST_URL:
+            return "", f"its URL has more than {_LONGEST_URL} characters"
         try:
             if why := self._refusal(urlsplit(url)):
                 return "", why

@@ -16,6 +16,7 @@ from qrelay.cli.management import Management, failure, work
 from qrelay.cli.outcome import Failed
 from qrelay.cli.printing import say
 from qrelay.cli.tables import plain, progress, show_fields, show_json, show_rows
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.settings import Settings
 
 Row: TypeAlias = dict[str, Any]
@@ -298,6 +299,6 @@ def _read_object(source: str) -> Row:
         return msgspec.json.decode(raw, type=dict[str, Any])
     except OSError as error:
         raise Failed(f"{source} can't be read: {error.strerror}.") from error
-    except msgspec.DecodeError as error:
+    except JSON_ERRORS as error:
         where = "Standard input" if source == "-" else source
         raise Failed(f"{where} holds no JSON object.") from error

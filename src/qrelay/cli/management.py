@@ -20,6 +20,7 @@ from qrelay import home, logs
 from qrelay.cli.loop import run_loop
 from qrelay.cli.outcome import Failed
 from qrelay.home import HomeBusy, Running, open_home, share_home
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.settings import Settings
 
 _PATIENCE: Final = 10.0  # seconds for a server that starts or ends, and for other commands
@@ -51,7 +52,7 @@ class Management:
             raise Failed("The running server stopped answering.", "Its own output says why.") from error
         try:
             return Answer(status, msgspec.json.decode(raw) if raw else None)
-        except msgspec.DecodeError as error:
+        except JSON_ERRORS as error:
             raise Failed(f"The running server gave no JSON for {path} ({status}).") from error
 
     async def ask(self, method: str, path: str, body: object = None) -> Any:

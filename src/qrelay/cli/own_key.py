@@ -11,6 +11,7 @@ import msgspec
 
 from qrelay.cli.management import Management, work
 from qrelay.cli.outcome import Failed
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.private_files import write_private
 from qrelay.settings import Settings
 
@@ -50,7 +51,7 @@ def own_key(chosen: Settings) -> str:
 def _read(file: Path) -> _Kept | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Kept)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *JSON_ERRORS):
         return None  # a new one is made, and the file written anew
 
 

@@ -11,6 +11,7 @@ import structlog
 from qrelay import __version__, failpoints, logs, settings
 from qrelay.cli.listening import listening, local_url, url_of
 from qrelay.cli.loop import run_loop
+from qrelay.cli.malloc import limit_memory
 from qrelay.cli.printing import print_line
 from qrelay.cli.private_socket import private_socket
 from qrelay.cli.server import Drain, serve_app
@@ -32,6 +33,7 @@ def serve(chosen: Settings) -> None:
     logs.set_up(chosen.log_level, chosen.log_format, chosen.secrets())
     logs.log_uncaught()
     _warn(chosen)
+    limit_memory()
     if chosen.testing:
         failpoints.arm(chosen.failpoint or "")
     with ExitStack() as stack:

@@ -33,7 +33,7 @@ def connect(url: str, *, busy_seconds: float) -> AsyncEngine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # a port that is no number is a ValueError
         raise RelayError(ErrorCode.configuration_refused, "The database URL can't be read.") from error
     match parsed.get_backend_name():
         case "sqlite" if parsed.database:

@@ -129,7 +129,7 @@ def _other_text(other: dict[str, Any] | str | None) -> str | None:
     if isinstance(other, str):
         try:
             json.loads(other)
-        except ValueError:
+        except (ValueError, RecursionError):
             return json.dumps(other, ensure_ascii=False)
         return other
     return None if other is None else json.dumps(other, ensure_ascii=False)

@@ -212,7 +212,12 @@ class Delivery:
         )
 
 
-@lru_cache(maxsize=512)
 def _header(text: str) -> bytes:
-    """Text from elsewhere as a header's value: visible ASCII, and not without end; remembered, for it comes again."""
-    return "".join(char if " " <= char <= "~" else "?" for char in text)[:1000].encode("ascii")
+    """Return text from outside as a header's value: visible ASCII, at most 1000 characters."""
+    return _visible(text[:1000])
+
+
+@lru_cache(maxsize=512)
+def _visible(text: str) -> bytes:
+    """Cached: the same texts come again. Only the start is a key, as a client chooses the length."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text).encode("ascii")

@@ -139,8 +139,14 @@ def client_of(scope: Scope) -> str | None:
     """
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            return (value.startswith(b"Mozilla/") and _PAGES.get(header(scope, _CLIENT_HEADER))) or _product(value)
+            return (value.startswith(b"Mozilla/") and _PAGES.get(header(scope, _CLIENT_HEADER))) or _product(
+                value[:_PRODUCT_LENGTH]
+            )
     return None
+
+
+_PRODUCT_LENGTH: Final = 200
+"""Bytes of a User-Agent that are looked at, and so may be a key of the cache."""
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 Names and labels are a promise to dashboards. An account is named by the first part of its id, never by its label.
 """
 
+import asyncio
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
@@ -113,6 +114,7 @@ class Counted(Collector):
         yield GaugeMetricFamily(
             "qrelay_queued", "Requests that wait for an account with room.", value=self._pool.queued
         )
+        yield GaugeMetricFamily("qrelay_asyncio_tasks", "Tasks of the event loop.", value=len(asyncio.all_tasks()))
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)
         yield build

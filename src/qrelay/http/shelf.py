@@ -20,6 +20,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 _LOOK_AGAIN_AFTER: Final = (0.1, 0.3, 0.6)
 """Another replica may have answered a moment ago, and be about to write it down."""
 _MOST_GONE: Final = 1000
+_MEMORY_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of responses in memory where the database has them too."""
 
 
 class _Written(msgspec.Struct):
@@ -35,7 +37,7 @@ class Shelf:
     """Of one database; `start` and `close` it. `days`: how long the database has them, 0 for not at all."""
 
     def __init__(self, database: Database, *, days: int) -> None:
-        self.memory = ResponsesStore(told=self._keep if days else None)
+        self.memory = ResponsesStore(max_bytes=_MEMORY_BYTES, told=self._keep) if days else ResponsesStore()
         self._rows = KeptResponses(database, days=days, forget=self._forget)
         self._shared = database.shared and days > 0
         self._gone: OrderedDict[tuple[str, str], None] = OrderedDict()

@@ -56,6 +56,7 @@ class Connections:
         self._resolve = resolve
         self._idle_seconds = idle_seconds
         self._idle: dict[Origin, deque[Connection]] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     async def request(
         self,
@@ -100,6 +101,9 @@ class Connections:
 
     def close(self) -> None:
         """Close the connections that nobody uses. Those in use are closed by their users."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for idle in self._idle.values():
             for connection in idle:
                 connection.abort()
@@ -119,6 +123,19 @@ class Connections:
         idle.append(connection)  # on the right, and taken from there: those on the left have been idle longest
         while idle and (len(idle) > _IDLE_CONNECTIONS or not idle[0].usable(self._idle_seconds)):
             idle.popleft().abort()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._close_idle)
+
+    def _close_idle(self) -> None:
+        """Close connections that have been idle for too long; look again while there are others."""
+        self._timer = None
+        for origin, idle in list(self._idle.items()):
+            while idle and not idle[0].usable(self._idle_seconds):
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[origin]
+        if self._idle:
+            self._timer = asyncio.get_running_loop().call_later(self._idle_seconds, self._close_idle)
 
     async def _open(self, origin: Origin, connect_seconds: float) -> Connection:
         loop = asyncio.get_running_loop()

@@ -57,10 +57,15 @@ class Ended(Struct, kw_only=True):
     upstream_request_id: str | None = None
 
 
-@lru_cache(maxsize=1024)
 def word(text: str | None) -> str | None:
-    """A name from elsewhere, as it can be stored; remembered, since the same ones come again and again."""
-    return None if text is None else sentence(text, _WORD_LENGTH)
+    """Return a name from outside as it can be stored."""
+    return None if text is None else _word(text[:_WORD_LENGTH])
+
+
+@lru_cache(maxsize=1024)
+def _word(text: str) -> str:
+    """Cached: the same names come again and again. Only the start is a key, as a client chooses the length."""
+    return sentence(text, _WORD_LENGTH)
 
 
 def sentence(text: str, length: int = ERROR_LENGTH) -> str:

@@ -17,6 +17,10 @@ PATIENCE_SECONDS = 5.0
 _MAX_PAGES = 20
 
 
+_CACHED_NAME = 256
+"""Characters of the longest name that may be a key of the cache: a client may send one of megabytes."""
+
+
 class _Known(NamedTuple):
     models: Sequence[Model]
     until: float
@@ -48,7 +52,7 @@ class Catalog:
 
     def id_at(self, name: str, account_id: str) -> str:
         """The id of the model that would be asked of an account for a client's name, as far as it is known. No I/O."""
-        return self._resolve(name, account_id)
+        return (self._resolve if len(name) <= _CACHED_NAME else self._resolved)(name, account_id)
 
     def _resolved(self, name: str, account_id: str) -> str:
         known = self._known.get(account_id)

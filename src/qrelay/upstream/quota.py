@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from qrelay import moments
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.redaction import CLEAN, Clean
 from qrelay.upstream.schema import UsageBreakdown, UsageLimits
 
@@ -120,7 +121,7 @@ def kept(text: str | None) -> Quota | None:
         return None
     try:
         return msgspec.json.decode(text, type=Quota)
-    except msgspec.DecodeError:
+    except JSON_ERRORS:
         return None
 
 

@@ -67,7 +67,35 @@ def someone_elses(path: Path) -> None:
         connection.commit()
 
 
-TRAPS: list[Callable[[Path], None]] = [deep, fifo, endless, dangling, circle, half_a_database, someone_elses]
+def deep_object(path: Path) -> None:
+    path.write_bytes(b'{"canary":' * 200_000)
+
+
+def not_utf8(path: Path) -> None:
+    path.write_bytes(b'{"refreshToken": "r", "canary": "\xed\xa0\x80"}')
+
+
+def columns_not_utf8(path: Path) -> None:
+    """A table whose columns have damaged names."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE accounts (id, clientId, clientSecret, refreshToken, canary)")
+        connection.execute("INSERT INTO accounts VALUES (1, 2, 3, 4, 5)")
+        connection.commit()
+    path.write_bytes(path.read_bytes().replace(b"canary", b"can\xffry"))
+
+
+TRAPS: list[Callable[[Path], None]] = [
+    deep,
+    deep_object,
+    not_utf8,
+    columns_not_utf8,
+    fifo,
+    endless,
+    dangling,
+    circle,
+    half_a_database,
+    someone_elses,
+]
 TEXTS = [b"", b"canary" * 100, b"\xff\x00" * 100, b'{"canary":', b"{canary}"]
 
 

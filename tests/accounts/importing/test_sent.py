@@ -39,6 +39,31 @@ def test_a_damaged_credential_is_no_account() -> None:
     assert "spaces or line breaks" in reading.skipped[0]
 
 
+def test_a_nul_character_is_damage() -> None:
+    good = {"clientId": "c", "clientSecret": "s", "refreshToken": "r"}
+    damaged = [good | {name: "a\0b"} for name in ("label", "region", "startUrl", "profileArn", "userId", "other")]
+    reading = sent.read(json.dumps(damaged).encode(), "rows.json")
+    assert not reading.accounts
+    assert len(reading.skipped) == len(damaged)
+
+
+@pytest.mark.parametrize("raw", [b'{"sealed": "\xff"}', b'{"sealed":' * 100_000, b'[{"label": "\xff"}]', b'"\xff"\n1'])
+def test_json_that_can_not_be_decoded_is_refused(raw: bytes) -> None:
+    with pytest.raises(RelayError):
+        sent.read(raw, "accounts.json")
+
+
+@pytest.mark.parametrize("value", [b'"\xff"', b"[" * 100_000])
+def test_values_of_a_database_that_can_not_be_decoded_are_refused(tmp_path: Path, value: bytes) -> None:
+    path = tmp_path / "data.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE auth_kv (key TEXT, value BLOB)")
+        connection.execute("INSERT INTO auth_kv VALUES ('kirocli:odic:token', ?)", (value,))
+        connection.commit()
+    with pytest.raises(RelayError):
+        sent.read(path.read_bytes(), "data.sqlite3")
+
+
 def endless(path: Path) -> bytes:
     """A database whose table of accounts never ends."""
     with closing(sqlite3.connect(path)) as connection:

@@ -16,6 +16,7 @@ from qrelay.accounts.account import BUILDER_ID_START_URL, NewAccount
 from qrelay.accounts.importing.databases import columns, reading
 from qrelay.accounts.importing.files import Reading, as_object, unreadable
 from qrelay.accounts.importing.shapes import read_account, text
+from qrelay.json_errors import JSON_ERRORS
 
 _OIDC: Final = ("kirocli:odic", "kirocli:oidc", "codewhisperer:odic", "codewhisperer:oidc")
 _OTHERS: Final = {"kirocli:external-idp:token": "external_idp", "kirocli:social:token": "social"}
@@ -104,7 +105,7 @@ def _objects(connection: sqlite3.Connection, table: str, path: Path) -> dict[str
     for key, value in rows:
         try:
             found[key] = msgspec.json.decode(value if isinstance(value, bytes | str) else b"")
-        except msgspec.DecodeError as error:
+        except JSON_ERRORS as error:
             if table == "state":
                 continue  # it says more about a log-in, and is none
             raise unreadable(f"{key} in {path} is damaged.", "Log in again in that program.") from error

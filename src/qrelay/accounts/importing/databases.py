@@ -39,7 +39,7 @@ def reading(path: Path) -> Generator[sqlite3.Connection]:
         connection.text_factory = _text
         connection.execute("PRAGMA query_only = ON")
         yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names of columns are decoded strictly
         raise _told(path, error) from error
     finally:
         if connection is not None:
@@ -70,7 +70,7 @@ def reading_bytes(raw: bytes, path: Path) -> Generator[sqlite3.Connection]:
         connection.execute("PRAGMA query_only = ON")
         connection.set_progress_handler(lambda: next(steps, None) is None, 100_000)
         yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names of columns are decoded strictly
         raise _told(path, error) from error
     finally:
         connection.close()
@@ -90,12 +90,12 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _told(path: Path, error: sqlite3.Error) -> RelayError:
+def _told(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> RelayError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return unreadable(
             f"{path} is locked by the program it belongs to.", "End that program, or wait a moment, and try again."
         )
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or isinstance(error, UnicodeDecodeError):
         return unreadable(f"{path} is damaged.", "Restore it from a backup; nothing was imported from it.")
     return unreadable(f"{path} can't be read as a SQLite database ({type(error).__name__}).")

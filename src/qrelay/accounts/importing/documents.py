@@ -11,6 +11,7 @@ import msgspec
 from qrelay.accounts.account import NewAccount
 from qrelay.accounts.importing.files import Reading, as_list, as_object, decode, read_file, unreadable
 from qrelay.accounts.importing.shapes import read_account
+from qrelay.json_errors import JSON_ERRORS
 
 
 def read(path: Path) -> Reading:
@@ -48,7 +49,7 @@ def _rows(raw: bytes, path: Path) -> list[Any]:
     raw = raw.removeprefix(b"\xef\xbb\xbf").strip()
     try:
         found = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except JSON_ERRORS:
         lines = [line for line in raw.splitlines() if line.strip()]
         if len(lines) < 2:
             return [decode(raw, path)]  # which tells why not

@@ -13,6 +13,7 @@ import msgspec
 
 from qrelay.accounts.account import NewAccount
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.json_errors import JSON_ERRORS
 
 LARGEST: Final = 64 << 20
 """Bytes. A hundred thousand accounts are less."""
@@ -76,5 +77,5 @@ def decode(raw: bytes, path: Path) -> Any:
     """The JSON in `raw`, which came from `path`. Raises RelayError."""
     try:
         return msgspec.json.decode(raw.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, RecursionError) as error:  # their words may quote what is there
+    except JSON_ERRORS as error:  # their words may quote what is there
         raise unreadable(f"{path} doesn't hold JSON: it is damaged, or something else.") from error

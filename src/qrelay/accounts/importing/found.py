@@ -14,6 +14,7 @@ import structlog
 from qrelay.accounts.importing import amq2api, aq2api
 from qrelay.accounts.store import AccountStore
 from qrelay.errors import ErrorCode, RelayError
+from qrelay.json_errors import JSON_ERRORS
 from qrelay.private_files import write_private
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -54,7 +55,7 @@ def _read(record: Path) -> dict[str, float]:
         return msgspec.json.decode(record.read_bytes(), type=dict[str, float])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *JSON_ERRORS) as error:
         raise RelayError(ErrorCode.store_failed, f"{record} can't be read: {error}.") from None
 
 

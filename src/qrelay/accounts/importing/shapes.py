@@ -39,6 +39,8 @@ def read_account(row: object, *, label: str | None = None) -> NewAccount | str:
     fields = as_object(row)
     if fields is None:
         return "is no JSON object"
+    if any(isinstance(value, str) and "\0" in value for value in fields.values()):  # PostgreSQL stores none
+        return "has a NUL character in it: it is damaged"
     refresh_token = text(fields, "refreshToken", "refresh_token")
     access_token = text(fields, "accessToken", "access_token")
     api_key = text(fields, "apiKey", "api_key", "kiroApiKey", "kiro_api_key") or next(
