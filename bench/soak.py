@@ -309,17 +309,11 @@ async def level(gateway: Gateway) -> Level:
         pss=int(memory["Pss:"]) / 1024,
         descriptors=len(list((place / "fd").iterdir())),
         threads=len(list((place / "task").iterdir())),
-        connections=_connections(gateway.port),
+        connections=int(float(named["qrelay_connections"])),
         tasks=int(float(named["qrelay_asyncio_tasks"])),
         requests=int(requests),
         running=upstream["running"],
     )
-
-
-def _connections(port: int) -> int:
-    """Established ones at the gateway's side."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[3] == "01" and int(row[1].rpartition(":")[2], 16) == port for row in rows)
 
 
 def show(began: float, now: Level) -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 Role: TypeAlias = Literal["user", "assistant", "system"]
 
-LARGE: Final = 256 * 1024
+LARGE: Final = 128 * 1024
 """Bytes of a request above which work on it is done beside the event loop."""
 
 

@@ -142,12 +142,12 @@ class Settings(BaseSettings):
     max_stop_sequence_characters: Annotated[int, Field(ge=1)] = 1_024
     """The longest stop sequence; a longer one is answered with 400."""
     max_json_values: Annotated[int, Field(ge=1000)] = 400_000
-    """The most JSON values in a large body (over 256 KiB, or over 64 KiB with very many); more is answered with 400."""
+    """The most JSON values in a body over 128 KiB; more is answered with 400."""
     max_json_depth: Annotated[int, Field(ge=16)] = 128
-    """The deepest nesting of JSON in a large body; a deeper one is answered with 400."""
+    """The deepest nesting of JSON in a body over 128 KiB; a deeper one is answered with 400."""
     max_text_bytes: Annotated[int, Field(ge=1024)] = 12 * 1024 * 1024
-    """The most bytes of text in a large body: strings with escapes or with characters beyond ASCII, which files in
-    base64 have none of; more is answered with 400."""
+    """The most bytes of text in a body over 128 KiB: strings with escapes or with characters beyond ASCII, of which
+    files in base64 have none; more is answered with 400."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """How many client connections are open at once, at most half of the file descriptors that the process may have.
     Beyond it the oldest idle connection is closed; if none is idle, chat requests get 503."""

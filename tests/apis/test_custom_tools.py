@@ -1,6 +1,7 @@
 """Free text inside a JSON object, whole and in pieces."""
 
 import json
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -53,6 +54,22 @@ def test_text_is_told_as_it_comes() -> None:
         "",
     ]
     assert free.close() == ("", "ab\n你😀c")
+
+
+@pytest.mark.parametrize("broken", ["\\x", "\\ud83d", "\\ude00", '"'])
+def test_what_follows_a_broken_escape_costs_as_much_as_its_length(broken: str) -> None:
+    def seconds(pieces: int) -> float:
+        free = FreeText()
+        free.feed('{"input":"' + broken)
+        started = time.process_time()
+        for _ in range(pieces):
+            free.feed("some more text")
+        took = time.process_time() - started
+        assert free.close()[1] == '{"input":"' + broken + "some more text" * pieces
+        return took
+
+    short = min(seconds(5_000) for _ in range(5))
+    assert min(seconds(40_000) for _ in range(5)) < 8 * 1.6 * short  # 8 times the pieces; the square would be 64
 
 
 @pytest.mark.parametrize("arguments", ["{}", '{"input": 5}', '{"patch": "a"}'])

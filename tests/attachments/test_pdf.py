@@ -69,6 +69,20 @@ async def test_inside_a_tools_result() -> None:
     assert "Lisbon" in read.text
 
 
+async def test_only_the_newest_of_very_many_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qrelay.attachments._MOST_READ", 2)
+    first, second, third = (
+        Document(f"{name}.pdf", in_base64(pdf(name)), "application/pdf") for name in ("one", "two", "three")
+    )
+    conversation = await attachments(pages=9).ready(asked(first, second, third, first))
+    again, unread, newer, newest, _ = conversation.turns[0].parts
+    assert isinstance(unread, Document)
+    assert (unread.text, unread.unreadable) == ("", "of the files in a conversation the newest 100 are read")
+    for document, text in ((again, "one"), (newer, "three"), (newest, "one")):
+        assert isinstance(document, Document)
+        assert text in document.text
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [

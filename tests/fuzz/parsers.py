@@ -82,7 +82,6 @@ def _headers(raw: bytes) -> None:
     asked.same_origin(request)
     asked.by_https(scope, request)
     asked.session_tokens(scope)
-    asked.hostname(request.origin)
     address = VISITORS.address(scope)
     assert address is not None
     _place(address)

@@ -72,6 +72,7 @@ async def test_requests_are_counted(relay: Bench) -> None:
     assert counted[key("qrelay_account_cooldown_seconds", account=account["id"][:8], model="any")] > 0
     assert counted[key("qrelay_queued")] == 0
     assert counted[key("qrelay_asyncio_tasks")] > 0
+    assert key("qrelay_connections") in counted
     assert counted[key("qrelay_account_state", account=account["id"][:8], state="disabled")] == 0
     assert [value for (name, _), value in counted.items() if name == "qrelay_build_info"] == [1]
     assert account["label"] not in str(counted)

@@ -34,7 +34,7 @@ from qrelay.upstream.tool_schema import normalise
 
 MOST_RATIO = 2.6
 TRIES = 2
-MORE_TRIES = 9
+MORE_TRIES = 40
 ANY = RequestLimits(*[10**12] * len(RequestLimits._fields))
 STAMP = Stamp("0" * 32, lambda: 0.0)
 TO = Addressing("c", "claude-sonnet-4.5", "CLI", None)
@@ -263,12 +263,12 @@ USE = {"type": "tool_use", "id": "toolu_1", "name": "t", "input": {"a": 1}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
 CASES: dict[str, Case] = {
-    "messages: system entries": Case(4000, lambda n: messages(n, {"role": "system", "content": "a"})),
+    "messages: system entries": Case(2400, lambda n: messages(n, {"role": "system", "content": "a"})),
     "messages: system entries for one turn": Case(
-        4000, lambda n: messages(n, {"role": "system", "content": "a", "clear_at": "next_user_message"})
+        2400, lambda n: messages(n, {"role": "system", "content": "a", "clear_at": "next_user_message"})
     ),
     "messages: system entries before users": Case(
-        3000,
+        1800,
         lambda n: messages(
             n,
             {"role": "system", "content": "a", "clear_at": "next_user_message"},
@@ -276,52 +276,52 @@ CASES: dict[str, Case] = {
         ),
     ),
     "messages: alternating": Case(
-        3000, lambda n: messages(n, {"role": "assistant", "content": "a"}, {"role": "user", "content": "b"})
+        1800, lambda n: messages(n, {"role": "assistant", "content": "a"}, {"role": "user", "content": "b"})
     ),
-    "messages: text parts": Case(15_000, lambda n: parts(n, {"type": "text", "text": "a"})),
-    "messages: unknown parts": Case(5000, lambda n: parts(1, *map(unknown, range(n)))),
+    "messages: text parts": Case(9000, lambda n: parts(n, {"type": "text", "text": "a"})),
+    "messages: unknown parts": Case(3000, lambda n: parts(1, *map(unknown, range(n)))),
     "messages: server tools": Case(
-        4000, lambda n: parts(n, {"type": "server_tool_use", "name": "web_search", "input": {"q": ["a"]}})
+        2400, lambda n: parts(n, {"type": "server_tool_use", "name": "web_search", "input": {"q": ["a"]}})
     ),
-    "messages: uses of one id": Case(4000, lambda n: parts(n, USE, role="assistant")),
-    "messages: uses of an illegal id": Case(4000, lambda n: parts(n, USE | {"id": "a b"}, role="assistant")),
-    "messages: uses of a long id that is taken": Case(3000, renamed_ids),
+    "messages: uses of one id": Case(2400, lambda n: parts(n, USE, role="assistant")),
+    "messages: uses of an illegal id": Case(2400, lambda n: parts(n, USE | {"id": "a b"}, role="assistant")),
+    "messages: uses of a long id that is taken": Case(1800, renamed_ids),
     "messages: uses with results": Case(
-        2000,
+        1200,
         lambda n: messages(n, {"role": "assistant", "content": [USE]}, {"role": "user", "content": [RESULT]}),
     ),
-    "messages: results without uses": Case(6000, lambda n: parts(n, RESULT)),
-    "messages: misplaced parts": Case(5000, lambda n: parts(n, RESULT, role="assistant")),
+    "messages: results without uses": Case(3600, lambda n: parts(n, RESULT)),
+    "messages: misplaced parts": Case(3000, lambda n: parts(n, RESULT, role="assistant")),
     "messages: reasoning": Case(
-        8000, lambda n: parts(n, {"type": "thinking", "thinking": "a", "signature": "b"}, role="assistant")
+        4800, lambda n: parts(n, {"type": "thinking", "thinking": "a", "signature": "b"}, role="assistant")
     ),
     "messages: search results": Case(
-        4000,
+        2400,
         lambda n: parts(
             n, {"type": "search_result", "title": "a", "source": "b", "content": [{"type": "text", "text": "c"}]}
         ),
     ),
-    "messages: unusable images": Case(3000, unusable_images),
+    "messages: unusable images": Case(1800, unusable_images),
     "messages: stop sequences": Case(
-        30_000, lambda n: messages(1, {"role": "user", "content": "a"}, stop_sequences=[f"s{k}" for k in range(n)])
+        18000, lambda n: messages(1, {"role": "user", "content": "a"}, stop_sequences=[f"s{k}" for k in range(n)])
     ),
     "messages: tools": Case(
-        1500, lambda n: messages(1, *[{"role": "user", "content": "a"}], tools=[*map(tool, range(n))])
+        900, lambda n: messages(1, *[{"role": "user", "content": "a"}], tools=[*map(tool, range(n))])
     ),
     "messages: one tool often": Case(
-        4000, lambda n: messages(1, {"role": "user", "content": "a"}, tools=[tool(1)] * n)
+        2400, lambda n: messages(1, {"role": "user", "content": "a"}, tools=[tool(1)] * n)
     ),
     "messages: no tool may be called": Case(
-        3000,
+        1800,
         lambda n: messages(n, {"role": "assistant", "content": [USE]}, tools=[tool(1)], tool_choice={"type": "none"}),
     ),
-    "chat: messages": Case(6000, lambda n: chat(n, {"role": "user", "content": "a", "name": "b"})),
-    "chat: system entries": Case(6000, lambda n: chat(n, {"role": "system", "content": "a"})),
-    "chat: unknown parts": Case(8000, lambda n: chat(1, {"role": "user", "content": [*map(unknown, range(n))]})),
-    "chat: calls": Case(4000, lambda n: chat(1, {"role": "assistant", "tool_calls": [CALL] * n})),
-    "chat: results": Case(6000, lambda n: chat(n, {"role": "tool", "tool_call_id": "call_1", "content": "a"})),
+    "chat: messages": Case(3600, lambda n: chat(n, {"role": "user", "content": "a", "name": "b"})),
+    "chat: system entries": Case(3600, lambda n: chat(n, {"role": "system", "content": "a"})),
+    "chat: unknown parts": Case(4800, lambda n: chat(1, {"role": "user", "content": [*map(unknown, range(n))]})),
+    "chat: calls": Case(2400, lambda n: chat(1, {"role": "assistant", "tool_calls": [CALL] * n})),
+    "chat: results": Case(3600, lambda n: chat(n, {"role": "tool", "tool_call_id": "call_1", "content": "a"})),
     "chat: legacy calls": Case(
-        2500,
+        1500,
         lambda n: chat(
             n,
             {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
@@ -329,17 +329,17 @@ CASES: dict[str, Case] = {
         ),
     ),
     "chat: arguments that are no JSON": Case(
-        4000,
+        2400,
         lambda n: chat(
             1, {"role": "assistant", "tool_calls": [CALL | {"function": {"name": "f", "arguments": "{"}}] * n}
         ),
     ),
-    "chat: stop sequences": Case(30_000, lambda n: chat(1, stop=[f"s{k}" for k in range(n)])),
-    "chat: tools": Case(1500, lambda n: chat(1, tools=[*map(function, range(n))])),
-    "responses: messages": Case(5000, lambda n: responses(n, {"role": "user", "content": "a"})),
-    "responses: unknown items": Case(8000, lambda n: responses(1, *map(unknown, range(n)))),
+    "chat: stop sequences": Case(18000, lambda n: chat(1, stop=[f"s{k}" for k in range(n)])),
+    "chat: tools": Case(900, lambda n: chat(1, tools=[*map(function, range(n))])),
+    "responses: messages": Case(3000, lambda n: responses(n, {"role": "user", "content": "a"})),
+    "responses: unknown items": Case(4800, lambda n: responses(1, *map(unknown, range(n)))),
     "responses: calls and outputs without ids": Case(
-        2500,
+        1500,
         lambda n: responses(
             1,
             *[{"type": "function_call", "call_id": f"c{k}", "name": "f", "arguments": "{}"} for k in range(n)],
@@ -347,7 +347,7 @@ CASES: dict[str, Case] = {
         ),
     ),
     "responses: outputs of a tool behind many calls of another": Case(
-        2500,
+        1500,
         lambda n: responses(
             1,
             *[{"type": "function_call", "call_id": f"c{k}", "name": "f", "arguments": "{}"} for k in range(n)],
@@ -356,55 +356,55 @@ CASES: dict[str, Case] = {
         ),
     ),
     "responses: reasoning": Case(
-        5000, lambda n: responses(n, {"type": "reasoning", "summary": [{"type": "summary_text", "text": "a"}]})
+        3000, lambda n: responses(n, {"type": "reasoning", "summary": [{"type": "summary_text", "text": "a"}]})
     ),
     "responses: parts of outputs": Case(
-        8000,
+        4800,
         lambda n: responses(
             1,
             {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "a"}] * n},
         ),
     ),
-    "responses: compaction": Case(5000, compacted),
-    "responses: stored items": Case(3000, continued),
-    "responses: namespaces with one flat name": Case(40_000, lambda n: responses(1, **namespaced(n))),
+    "responses: compaction": Case(3000, compacted),
+    "responses: stored items": Case(1800, continued),
+    "responses: namespaces with one flat name": Case(24000, lambda n: responses(1, **namespaced(n))),
     "responses: tools": Case(
-        1500,
+        900,
         lambda n: responses(1, tools=[{"type": "function", "name": f"tool {k}", "parameters": {}} for k in range(n)]),
     ),
-    "schema: properties": Case(4000, schema(lambda n: {"properties": {f"p{k}": {"type": "string"} for k in range(n)}})),
-    "schema: a chain of references": Case(4000, schema(chain)),
-    "schema: often referred to": Case(3000, schema(referred)),
+    "schema: properties": Case(2400, schema(lambda n: {"properties": {f"p{k}": {"type": "string"} for k in range(n)}})),
+    "schema: a chain of references": Case(2400, schema(chain)),
+    "schema: often referred to": Case(1800, schema(referred)),
     "schema: crosswise references": Case(60, schema(crosswise)),
-    "schema: branches": Case(4000, schema(branches)),
+    "schema: branches": Case(2400, schema(branches)),
     "stop sequences beside a stream": Case(
-        3000, lambda n: limited([f"stop {k}" for k in range(n)], ["some text "] * 30)
+        1800, lambda n: limited([f"stop {k}" for k in range(n)], ["some text "] * 30)
     ),
-    "long stop sequences": Case(1000, lambda n: limited(["a" * n + str(k) for k in range(8)], ["a" * 50] * 1000)),
-    "a long stream": Case(3000, lambda n: limited(["stop", "halt"], ["some text s"] * n)),
-    "a custom tool's text": Case(5000, lambda n: free_text(['{"input":"', *["text\\n"] * n, '"}'])),
-    "a custom tool's other arguments": Case(40_000, lambda n: free_text(['{"other":"', *["text text "] * n, '"}'])),
+    "long stop sequences": Case(600, lambda n: limited(["a" * n + str(k) for k in range(8)], ["a" * 50] * 1000)),
+    "a long stream": Case(1800, lambda n: limited(["stop", "halt"], ["some text s"] * n)),
+    "a custom tool's text": Case(3000, lambda n: free_text(['{"input":"', *["text\\n"] * n, '"}'])),
+    "a custom tool's other arguments": Case(24000, lambda n: free_text(['{"other":"', *["text text "] * n, '"}'])),
     "reply: messages": Case(
-        4000, written(anthropic.read, {"max_tokens": 9, "messages": [{"role": "user", "content": "a"}]})
+        2400, written(anthropic.read, {"max_tokens": 9, "messages": [{"role": "user", "content": "a"}]})
     ),
-    "reply: chat": Case(4000, written(openai_chat.CHAT.read, {"messages": [{"role": "user", "content": "a"}]})),
-    "reply: responses": Case(3000, written(openai_responses.RESPONSES.read, {"input": "a"})),
-    "scan: brackets": Case(150_000, lambda n: scanned(b"[" * n + b"]" * n)),
-    "scan: strings": Case(150_000, lambda n: scanned(b'["",' * n)),
-    "scan: backslashes": Case(400_000, lambda n: scanned(b'"' + b"\\\\" * n)),
-    "scan: lone surrogates": Case(40_000, lambda n: scanned(b'"' + b"\\ud800" * n)),
-    "mend: lone surrogates": Case(40_000, mended(b"\\ud800")),
-    "mend: backslashes": Case(400_000, mended(b"\\\\ud800")),
-    "mend: pairs": Case(40_000, mended(b"\\ud83d\\ude00")),
-    "tokens: letters": Case(100_000, counted("a")),
-    "tokens: spaces": Case(100_000, counted(" ")),
-    "tokens: lines": Case(100_000, counted("\n")),
-    "tokens: digits": Case(100_000, counted("1")),
-    "tokens: words": Case(20_000, counted("some text, ")),
-    "tokens: parts": Case(4000, counted_parts),
-    "import: a list": Case(2000, lambda n: imported(n, b",", (b"[", b"]"))),
-    "import: lines": Case(2000, lambda n: imported(n, b"\n", (b"", b""))),
+    "reply: chat": Case(2400, written(openai_chat.CHAT.read, {"messages": [{"role": "user", "content": "a"}]})),
+    "reply: responses": Case(1800, written(openai_responses.RESPONSES.read, {"input": "a"})),
+    "scan: brackets": Case(90000, lambda n: scanned(b"[" * n + b"]" * n)),
+    "scan: strings": Case(90000, lambda n: scanned(b'["",' * n)),
+    "scan: backslashes": Case(240000, lambda n: scanned(b'"' + b"\\\\" * n)),
+    "scan: lone surrogates": Case(24000, lambda n: scanned(b'"' + b"\\ud800" * n)),
+    "mend: lone surrogates": Case(24000, mended(b"\\ud800")),
+    "mend: backslashes": Case(240000, mended(b"\\\\ud800")),
+    "mend: pairs": Case(24000, mended(b"\\ud83d\\ude00")),
+    "tokens: letters": Case(60000, counted("a")),
+    "tokens: spaces": Case(60000, counted(" ")),
+    "tokens: lines": Case(60000, counted("\n")),
+    "tokens: digits": Case(60000, counted("1")),
+    "tokens: words": Case(12000, counted("some text, ")),
+    "tokens: parts": Case(2400, counted_parts),
+    "import: a list": Case(1200, lambda n: imported(n, b",", (b"[", b"]"))),
+    "import: lines": Case(1200, lambda n: imported(n, b"\n", (b"", b""))),
 }
 
 

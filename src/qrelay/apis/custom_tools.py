@@ -17,6 +17,8 @@ SCHEMA = Raw(b'{"type":"object","properties":{"input":{"type":"string"}},"requir
 _BEGIN = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _LONGEST_BEGINNING = 1_000
 """Of the arguments, up to the first character of the text: white space may stand between its words."""
+_LONGEST_CUT = 11
+"""Characters of a surrogate pair's escape without its last one: whatever is longer will never be read as text."""
 _HIGH, _LOW = r"[dD][89abAB][0-9a-fA-F]{2}", r"[dD][c-fC-F][0-9a-fA-F]{2}"
 _CHARACTERS = re.compile(rf'(?:[^"\\]|\\["\\/bfnrt]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{{4}}|\\u{_HIGH}\\u{_LOW})*')
 """Whole characters of a JSON string, as they are written there: an escape that is cut stays behind."""
@@ -49,13 +51,17 @@ class FreeText:
     def __init__(self) -> None:
         self._arguments: list[str] = []
         self._said: list[str] = []
-        self._pending = ""
+        self._pending: str = ""
         """What came and is not said yet: the beginning of the object, or a cut escape."""
         self._begun = False
+        self._ended = False
+        """No more text will come: after the end of the string, or something that no string may hold."""
 
     def feed(self, json: str) -> str:
         self._arguments.append(json)
-        written = self._pending + json
+        if self._ended:
+            return ""
+        written: str = self._pending + json
         if not self._begun:
             begin = _BEGIN.match(written)
             if begin is None:
@@ -66,6 +72,7 @@ class FreeText:
         found = _CHARACTERS.match(written)
         end = found.end() if found else 0
         self._pending = written[end:]
+        self._ended = len(self._pending) > _LONGEST_CUT
         text = _strings.decode(f'"{written[:end]}"')
         self._said.append(text)
         return text

@@ -10,7 +10,7 @@ reason; the model is told, or who has just attached it (`upstream.request`). Pla
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Final, TypeVar
 
@@ -24,6 +24,9 @@ from qrelay.upstream.images import MAX_IMAGE_BYTES, MAX_IMAGE_SIDE, is_too_large
 _PDF_BASE64: Final = "JVBERi0"  # %PDF-
 Result = TypeVar("Result")
 
+_MOST_READ: Final = 100
+"""Files of one conversation, the newest ones, that a process is started for."""
+_TOO_MANY: Final = f"of the files in a conversation the newest {_MOST_READ} are read"
 _NO_READER: Final = "to read PDFs, this gateway needs pypdf (make extras, in qrelay's folder)"
 
 
@@ -46,11 +49,12 @@ class Attachments:
     async def read(self, conversation: Conversation) -> Conversation:
         """Its PDFs with their text, or the reason why they have none."""
         found = await _beside(
-            conversation, lambda: {piece.data for piece in attached(conversation.turns) if _is_pdf(piece)}
+            conversation, lambda: _distinct(piece for piece in attached(conversation.turns) if _is_pdf(piece))
         )
         if not found or not self._pdf_pages:
             return conversation
-        answers = {data: await self._text(data) for data in found}
+        answers = dict.fromkeys(found[:-_MOST_READ], ("", _TOO_MANY))
+        answers |= {data: await self._text(data) for data in found[-_MOST_READ:]}
 
         def with_text(piece: Image | Document) -> Image | Document:
             if isinstance(piece, Document) and (answer := answers.get(piece.data)):
@@ -69,14 +73,14 @@ class Attachments:
         """Its images that are too large made smaller; what can't be is left as it is, and refused for its size."""
         found = await _beside(
             conversation,
-            lambda: {
-                piece.data for piece in attached(conversation.turns) if isinstance(piece, Image) and is_too_large(piece)
-            },
+            lambda: _distinct(
+                piece for piece in attached(conversation.turns) if isinstance(piece, Image) and is_too_large(piece)
+            ),
         )
         if not found or not self._shrinks:
             return conversation
         limits = (MAX_IMAGE_BYTES, MAX_IMAGE_SIDE)
-        answers = {data: await self._apart.ask("picture", data, *limits) for data in found}
+        answers = {data: await self._apart.ask("picture", data, *limits) for data in found[-_MOST_READ:]}
 
         def smaller(piece: Image | Document) -> Image | Document:
             if isinstance(piece, Image) and (answer := answers.get(piece.data)) and answer[0]:
@@ -91,6 +95,12 @@ class Attachments:
 async def _beside(conversation: Conversation, work: Callable[[], Result]) -> Result:
     """Do it, beside the event loop if the conversation is large."""
     return work() if conversation.size <= LARGE else await asyncio.to_thread(work)
+
+
+def _distinct(pieces: Iterable[Image | Document]) -> list[str]:
+    """Return the data of each piece once, where it stands last."""
+    newest_first = dict.fromkeys(piece.data for piece in reversed(list(pieces)))
+    return list(newest_first)[::-1]
 
 
 def _is_pdf(piece: Image | Document) -> bool:

@@ -332,7 +332,9 @@ class App:
             *models.routes(gateway, self._doors, new_id),
             *count_tokens.routes(attachments, self._doors, bodies, new_id),
             *responses.routes(shelf, self._doors, new_id),
-            *metrics.routes(traffic, gateway, refresher, pool, doors=self._doors, journal=journal),
+            *metrics.routes(
+                traffic, gateway, refresher, pool, doors=self._doors, journal=journal, connections=self.connections
+            ),
             *accounts.routes(store, refresher, pool),
             *configuration.routes(settings),
             *management,

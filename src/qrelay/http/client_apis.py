@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from qrelay.apis.dialect import Call, Dialect, Stamp
-from qrelay.conversation import LARGE
 from qrelay.errors import ErrorCode, RelayError
 from qrelay.gateway import Gateway
 from qrelay.http.body import Bodies, ClientLeft, is_large
@@ -91,7 +90,7 @@ class ChatRoute:
             if session := _session(scope):
                 call = call._replace(conversation=replace(call.conversation, session=session))
             if is_large(body):
-                size = max(len(body), LARGE + 1) + call.conversation.size
+                size = len(body) + call.conversation.size
                 call = call._replace(conversation=replace(call.conversation, size=size))
             del body  # what is needed of it is in the call
             delivery.asked_for(call)
@@ -111,16 +110,17 @@ class ChatRoute:
             delivery.tell()
 
     async def _understood(self, body: bytes, stamp: Stamp, owner: str) -> Call:
-        reading = partial(self._read, body, stamp, owner)
         refers = self._recall is not None and any(name in body for name in _REFERENCES)
-        read = self._bodies.beside if refers else partial(self._bodies.apart, body)
+        if not refers and not is_large(body):
+            return self._read(body, stamp, owner)
+        reading = partial(self._read, body, stamp, owner)
         try:
-            return await read(reading)
+            return await self._bodies.beside(reading)
         except RelayError as error:
             unknown = error.code is ErrorCode.previous_response_unknown
             if not unknown or self._recall is None or not await self._recall(body, owner):
                 raise
-        return await read(reading)
+        return await self._bodies.beside(reading)
 
     async def _answer(self, call: Call, delivery: Delivery) -> None:
         async with await self._gateway.converse(call.conversation, delivery.trace) as reply:

@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from qrelay.apis.anthropic import read_count
 from qrelay.attachments import Attachments
-from qrelay.conversation import LARGE
 from qrelay.errors import RelayError
 from qrelay.http.body import Bodies, ClientLeft, is_large
 from qrelay.http.doors import Doors
@@ -32,7 +31,7 @@ def routes(attachments: Attachments, doors: Doors, bodies: Bodies, new_id: Calla
             except ClientLeft:
                 return Response(status_code=499)
             if is_large(body):
-                conversation = replace(conversation, size=max(len(body), LARGE + 1))
+                conversation = replace(conversation, size=len(body))
             conversation = await attachments.read(conversation)
             tokens = await asyncio.to_thread(count_conversation, conversation)
         return JSONResponse({"input_tokens": tokens}, headers={"request-id": request_id})

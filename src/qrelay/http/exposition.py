@@ -5,7 +5,7 @@ Names and labels are a promise to dashboards. An account is named by the first p
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from itertools import accumulate
 from typing import TypeAlias, get_args
 
@@ -41,12 +41,22 @@ def encoder(counted: Collector) -> Encoder:
 
 
 class Counted(Collector):
-    def __init__(self, traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, journal: Journal) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        gateway: Gateway,
+        refresher: Refresher,
+        pool: Pool,
+        journal: Journal,
+        *,
+        connections: Sized,
+    ) -> None:
         self._traffic = traffic
         self._gateway = gateway
         self._refresher = refresher
         self._pool = pool
         self._journal = journal
+        self._connections = connections
 
     def collect(self) -> Iterable[Metric]:
         traffic = self._traffic
@@ -114,6 +124,7 @@ class Counted(Collector):
         yield GaugeMetricFamily(
             "qrelay_queued", "Requests that wait for an account with room.", value=self._pool.queued
         )
+        yield GaugeMetricFamily("qrelay_connections", "Open connections of clients.", value=len(self._connections))
         yield GaugeMetricFamily("qrelay_asyncio_tasks", "Tasks of the event loop.", value=len(asyncio.all_tasks()))
         build = GaugeMetricFamily("qrelay_build_info", "Which qrelay this is.", labels=("version", "python"))
         build.add_metric((__version__, platform.python_version()), 1)

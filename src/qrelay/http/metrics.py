@@ -1,5 +1,6 @@
 """`GET /metrics`: its door. What is told: `exposition`, loaded when somebody asks, since few servers are ever asked."""
 
+from collections.abc import Sized
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
 
 def routes(
-    traffic: Traffic, gateway: Gateway, refresher: Refresher, pool: Pool, *, doors: Doors, journal: Journal
+    traffic: Traffic,
+    gateway: Gateway,
+    refresher: Refresher,
+    pool: Pool,
+    *,
+    doors: Doors,
+    journal: Journal,
+    connections: Sized,
 ) -> list[Route]:
     """The one route. It has a door of its own: loopback or the admin secret."""
 
@@ -29,7 +37,9 @@ def routes(
     def encoder() -> "Encoder":
         from qrelay.http import exposition  # noqa: PLC0415 - see above
 
-        return exposition.encoder(exposition.Counted(traffic, gateway, refresher, pool, journal))
+        return exposition.encoder(
+            exposition.Counted(traffic, gateway, refresher, pool, journal, connections=connections)
+        )
 
     async def metrics(request: Request) -> Response:
         try:

@@ -60,7 +60,7 @@ class _ImportRow(CreateBody):
 class ExportBody(BaseModel):
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
-    ids: list[str] | None = None
+    ids: list[str] | None = Field(default=None, max_length=MOST_ROWS)
 
 
 class _TransferDesk:

@@ -29,6 +29,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from qrelay.conversation import (
+    LARGE,
     Conversation,
     Document,
     Image,
@@ -131,11 +132,8 @@ class _Builder:
         self._turns: Sequence[Turn] = ()
         self._chosen: Iterator[schema.ImageBlock | ImageUnusableError | None] | None = None
         self._image_letters = 0
-        self._just_attached = (
-            frozenset(id(part) for part in conversation.turns[-1].parts if type(part) is Image)
-            if conversation.turns
-            else frozenset[int]()
-        )
+        self._just_attached: frozenset[int] | None = None
+        """The ids of the last turn's images, once one was asked for."""
 
     def build(self) -> Payload:
         asked = self._conversation
@@ -149,7 +147,8 @@ class _Builder:
         used = dict.fromkeys(
             part.name for turn in self._turns for part in turn.parts if type(part) is ToolUse
         )  # in order, once each
-        self._check_size()
+        if asked.size > LARGE:
+            self._check_size()
         try:
             box = toolbox(() if silent else self._offered(used), used, self._most_characters)
         except TooManyToolsError as error:
@@ -366,6 +365,8 @@ class _Builder:
                 texts.append(f"(An image was left out: the service takes {MAX_IMAGES} in one request.)")
             case error:
                 # Whoever has just attached it is told. Later it must not break the conversation it stays in.
+                if self._just_attached is None:
+                    self._just_attached = frozenset(map(id, self._conversation.turns[-1].parts))
                 if id(image) in self._just_attached:
                     what = f"The image in '{image.place}'" if image.place else "An image"
                     message = f"{what} can't be sent: {error}."

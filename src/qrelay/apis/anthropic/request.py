@@ -61,8 +61,9 @@ def read(body: bytes, stamp: Stamp, *, limits: RequestLimits = LIMITS, stream_de
 
 def _read(body: bytes, stamp: Stamp, limits: RequestLimits, *, stream_default: bool) -> Call:
     request = decode(body, _REQUEST)
-    _check_counts(request, limits)
-    check_stop_sequences("stop_sequences", request.stop_sequences or [], limits)
+    _check_counts(request, len(body), limits)
+    if request.stop_sequences:
+        check_stop_sequences("stop_sequences", request.stop_sequences, limits)
     if request.max_tokens < 1:
         raise invalid("'max_tokens' must be at least 1: there is no prompt cache here to warm with 0.", "max_tokens")
     ignored = Ignored()
@@ -94,15 +95,18 @@ def read_count(body: bytes, *, limits: RequestLimits = LIMITS) -> Conversation:
     """What `/v1/messages/count_tokens` asks to count. Raises RelayError as `read` does."""
     try:
         request = decode(body, _COUNT)
-        _check_counts(request, limits)
+        _check_counts(request, len(body), limits)
         return _conversation(request, Ignored())
     except RecursionError:
         raise _too_deep() from None
 
 
-def _check_counts(request: Prompt, limits: RequestLimits) -> None:
+def _check_counts(request: Prompt, size: int, limits: RequestLimits) -> None:
+    """`size`: of the body, which is larger than the number of its parts."""
     check_messages("messages", len(request.messages), limits)
     check_tools("tools", len(request.tools or ()), limits)
+    if size <= limits.parts:
+        return
     check_parts("system", messages.count_parts(request.system), limits)
     check_parts("messages", sum(messages.count_parts(each.content) for each in request.messages), limits)
 

@@ -37,7 +37,7 @@ def read(body: bytes, stamp: Stamp, *, limits: RequestLimits = LIMITS) -> Call:
         raise invalid(
             "This service gives one reply at a time: n can only be 1.", "n", "Send the request again for more."
         )
-    _check_counts(request, limits)
+    _check_counts(request, len(body), limits)
     ignored = Ignored()
     system, turns = messages.read(request.messages, ignored)
     specs, choice = tools.read(request, ignored)
@@ -81,10 +81,13 @@ def _max_tokens(request: Request) -> int | None:
     return None
 
 
-def _check_counts(request: Request, limits: RequestLimits) -> None:
+def _check_counts(request: Request, size: int, limits: RequestLimits) -> None:
+    """`size`: of the body, which is larger than the number of its parts."""
     check_messages("messages", len(request.messages), limits)
     check_tools("tools", len(request.tools or ()), limits)
     check_tools("functions", len(request.functions or ()), limits)
+    if size <= limits.parts:
+        return
     parts = 0
     for message in request.messages:
         parts += len(message.tool_calls or ())
