@@ -210,7 +210,7 @@ LEAVING = {
     "5 MB": [_request(5_000_000)],
     "a second request": [_request(10) + _request(10)],
     "a second request of 200 KB": [_request(10) + _request(200_000)],
-    "a second request of 5 MB": [_request(70_000) + _request(5_000_000)],
+    "a second request of 1 MB": [_request(70_000) + _request(1_000_000)],
     "fifty more requests": [_request(10) * 51],
     "half a second request": [_request(10) + _request(10)[:20]],
     "a broken second request": [_request(10) + b"\x00\r\n\r\n"],
