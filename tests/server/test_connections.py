@@ -242,4 +242,5 @@ async def test_app_is_told_whenever_its_client_leaves(sent: list[bytes], how: st
         ends[how]()
         await asyncio.wait_for(left.wait(), 30)
         await until(lambda: not len(table))
-        writer.transport.abort()
+        if not writer.transport.is_closing():
+            writer.transport.abort()
