@@ -39,14 +39,14 @@ KEPT_CONNECTIONS = 150
 HEAD = 50_000
 """Bytes of a large head."""
 CALM_SECONDS = 120.0
-"""How long the gateway may take, after the last client has gone, until nothing is left open."""
+"""Seconds the gateway may take to close everything after the last client has left."""
 CONSOLE = ("/v2/overview", "/v2/accounts", "/v2/requests", "/v2/usage", "/v2/audit", "/v2/keys", "/metrics", "/")
 SIZES = (100_000, 100_000, 100_000, 1_000_000, 5_000_000)
 PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses")
 
 
 class Level(NamedTuple):
-    """What a process has open, and its memory in MB. `running` are chat calls at the upstream."""
+    """Memory in MB and open resources of the gateway process. `running` counts chat calls at the upstream."""
 
     rss: float
     pss: float
@@ -325,7 +325,7 @@ def show(began: float, now: Level) -> None:
 
 
 def remaining(start: Level, now: Level) -> list[str]:
-    """What is above the start. Descriptors: the database and the files of what is loaded late are allowed for."""
+    """Return what is above the level of the start. A few more descriptors are allowed for files opened late."""
     allowed = Level(0, 0, start.descriptors + 8, 0, start.connections, start.tasks + 2, 0, start.running)
     names = ("descriptors", "connections", "tasks", "running")
     return [
@@ -336,7 +336,7 @@ def remaining(start: Level, now: Level) -> list[str]:
 
 
 async def soak(gateway: Gateway, asked: argparse.Namespace) -> list[str]:
-    """What is wrong at the end."""
+    """Return the faults at the end of the run."""
     for n in range(ACCOUNTS):
         account = {"clientId": "c", "clientSecret": "s", "refreshToken": f"r{n}", "accessToken": f"a{n}"}
         await get(gateway.port, "/v2/accounts", json.dumps(account).encode(), "POST")

@@ -1,4 +1,4 @@
-"""What text from outside loses, and what it keeps."""
+"""Cleaning text from outside: parts that are removed, and parts that stay."""
 
 import html
 import json

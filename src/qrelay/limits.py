@@ -39,7 +39,7 @@ class Limiter:
         self._idle = not self._sequences and self._budget is None and not self._one_tool
 
     def may_count(self, size: int) -> bool:
-        """Whether so many more bytes of a reply may have to be counted."""
+        """Return whether that many more bytes of a reply may have to be counted."""
         return self._budget is not None and self._budget.may_count(size)
 
     def feed(self, events: Sequence[Event]) -> list[Event]:

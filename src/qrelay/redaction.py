@@ -108,7 +108,7 @@ class Redactor:
 
 
 CLEAN: Final[Clean] = Redactor().clean
-"""What knows tokens by their looks only: for texts that answer no call of ours."""
+"""Cleans a text by patterns alone, for texts that answer no call of ours."""
 
 
 def readable(data: bytes, length: int) -> str | None:

@@ -149,20 +149,20 @@ class Settings(BaseSettings):
     """The most bytes of text in a body over 128 KiB: strings with escapes or with characters beyond ASCII, of which
     files in base64 have none; more is answered with 400."""
     max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """How many client connections are open at once, at most half of the file descriptors that the process may have.
+    """The most client connections open together, at most half of the file descriptors that the process may have.
     Beyond it the oldest idle connection is closed; if none is idle, chat requests get 503."""
     max_connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
-    """How many of them may come from one address. Loopback addresses and QRELAY_TRUSTED_PROXIES are not limited."""
+    """The most client connections from one address. Loopback addresses and QRELAY_TRUSTED_PROXIES are not limited."""
     head_timeout_seconds: Seconds = 20
-    """How long the head of a request may take to arrive; then the answer is 408. A connection that sends nothing at
-    all is closed after the same time."""
+    """The time for the head of a request to arrive; after it the answer is 408. A connection that sends nothing is
+    closed after the same time."""
     body_timeout_seconds: Seconds = 30
-    """How long the body of a request may take to arrive, plus one second for every 500 bytes that came; then the
+    """The time for the body of a request to arrive, plus one second for every 500 bytes that came; after it the
     answer is 408."""
     send_timeout_seconds: Seconds = 300
-    """How long a client may leave its answer unread before the connection is closed."""
+    """The time a client may leave its answer unread; after it the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
-    """How long after SIGTERM new requests are still accepted, while `/readyz` answers 503. Behind a load balancer, set
+    """The time after SIGTERM in which new requests are accepted while `/readyz` answers 503. Behind a load balancer, set
     it to more than the load balancer needs to notice, and to more than it keeps idle connections: 10 for the
     configurations in the guides."""
     shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
@@ -297,8 +297,8 @@ class Settings(BaseSettings):
 
     # Faults of the process
     core_dumps: bool = False
-    """Whether a crash may leave a core dump. It holds keys, tokens and prompts. Without it py-spy, strace and gdb can't
-    attach on Linux, unless they run as root."""
+    """Allow core dumps after a crash. A dump holds keys, tokens and prompts. With false, py-spy, strace and gdb can
+    attach on Linux as root only."""
 
     # Tests
     testing: bool = False

@@ -104,7 +104,7 @@ def test_csv_cells_are_no_formulas(word: str, cell: str) -> None:
 
 
 def test_commands_print_through_say_only() -> None:
-    """What goes past it would not be cleaned."""
+    """No module prints past it, as that output would not be cleaned."""
     others = [
         f"{path.name}: {line.strip()}"
         for path in (ROOT / "src/qrelay/cli").rglob("*.py")

@@ -85,7 +85,7 @@ def _document(raw: bytes) -> dict[str, str]:
 
 
 def _variables(raw: bytes) -> dict[str, str]:
-    """What an environment can hold: no NUL, names without `=`; bytes that are no UTF-8 as Python shows them."""
+    """Turn input into an environment: no NUL, names without `=`, bytes that are not UTF-8 as Python shows them."""
     variables: dict[str, str] = {}
     for name, value in _document(raw).items():
         told = os.fsdecode(value.encode("utf-8", "surrogatepass").replace(b"\0", b""))

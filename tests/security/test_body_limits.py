@@ -235,7 +235,7 @@ async def test_nothing_more_is_read_once_the_budget_is_used_up(tmp_path: Path) -
 
 @contextmanager
 def suppress_unknown() -> Generator[None]:
-    """What a capture refers to was stored elsewhere."""
+    """Drop references of captures to responses that were stored elsewhere."""
     try:
         yield
     except RelayError as error:

@@ -45,10 +45,10 @@ SECRETS: Final[Mapping[str, str]] = {
     "prompt": PROMPT,
 }
 TOKENS: Final = {name: secret for name, secret in SECRETS.items() if name != "prompt"}
-"""What calls without a prompt can be told."""
+"""Secrets that a call without a prompt can be told."""
 KEY, ADMIN = SECRETS["client key of the settings"], SECRETS["admin secret"]
 SAYS: Final = "\x1b[31mfor\u202e {} it is\r\nnothing"
-"""What surrounds a secret: controls, which nobody may be told either."""
+"""Control characters around a secret, which must be removed too."""
 
 
 def said(secret: str) -> str:
@@ -136,7 +136,7 @@ CHATS: Final[Mapping[str, Callable[[str], Script]]] = {
 
 
 class Service:
-    """What the service does: `chat`, `token`, `models`, `profiles` and `quota` are scripts that a test may set."""
+    """The service's behaviour: `chat`, `token`, `models`, `profiles` and `quota` are scripts that a test may set."""
 
     def __init__(self, faults: FaultServer) -> None:
         self.faults = faults

@@ -1,4 +1,4 @@
-"""How connections end when a server is told to end: no request that may be on its way is lost."""
+"""Connections at the end of a server: no request that may be on its way is lost."""
 
 import asyncio
 import signal

@@ -13,7 +13,7 @@ from qrelay.accounts.account import DEFAULT_REGION, Account, AccountChanges, New
 from qrelay.accounts.rows import Rows
 
 Again: TypeAlias = Callable[[Row[Any], Account, NewAccount, str, float], dict[str, Any]]
-"""What changes in a known row when (row, its account, what is named, its digest, now) meet; {} is nothing."""
+"""Returns the changes to a known row, given (row, its account, the new account, its digest, now); {} for none."""
 
 _TOKENS: Final = frozenset({"refresh_token", "access_token", "expires_at"})
 _ASK_ANEW: Final[dict[str, Any]] = {"quota_asked_at": None}

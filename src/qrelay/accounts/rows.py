@@ -23,7 +23,7 @@ _WORDS: Final[Mapping[str, re.Pattern[str]]] = {
     "region": REGION,
     "state": re.compile("|".join(get_args(AccountState))),
 }
-"""What columns must hold before anything is made of them: the region, for one, becomes part of a host name."""
+"""Patterns that columns must match before they are used: the region, for one, becomes part of a host name."""
 _USUAL: Final[Mapping[str, str]] = {"kind": "builder_id", "region": DEFAULT_REGION, "state": "needs_login"}
 
 

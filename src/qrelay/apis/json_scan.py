@@ -10,7 +10,7 @@ from itertools import accumulate, filterfalse
 from typing import Final
 
 SLICE: Final = 128 * 1024
-"""How many bytes are scanned or rewritten in one step: a few milliseconds at most."""
+"""Bytes that are scanned or rewritten in one step, which takes a few milliseconds at most."""
 
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -93,7 +93,7 @@ _PROTECTED: Final = b"\xff\xff"
 
 
 def may_hold_surrogates(json: bytes) -> bool:
-    """Whether there may be an escape of half a surrogate pair, alone or as part of a pair."""
+    """Return whether the text may hold an escaped half of a surrogate pair, alone or in a pair."""
     return b"\\ud" in json or b"\\uD" in json
 
 

@@ -1,4 +1,4 @@
-"""How much one request may hold, counted in its own things rather than bytes, and the faults for more.
+"""Limits on the contents of one request (messages, parts, tools, JSON values), and the errors above them.
 
 Real clients stay far below: a session of a million tokens has about 5,000 messages, 20,000 parts and 170,000 values.
 """

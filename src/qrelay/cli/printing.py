@@ -1,4 +1,4 @@
-"""What commands print. Words from elsewhere reach no terminal with control characters in them.
+"""Output of commands. Control characters in texts from clients, files or the service never reach a terminal.
 
 `say` is for commands, and waits for its reader. `print_text` and `print_line` are for servers: a standard output that
 nobody reads does not stop them.

@@ -44,7 +44,7 @@ _KEEP_ALIVE = 150  # seconds; proxies keep a connection for less (nginx 60, Cadd
 
 
 class Drain(NamedTuple):
-    """How a server ends on SIGTERM.
+    """The way a server ends on SIGTERM.
 
     For `open_seconds` it accepts connections, and says that it isn't ready. Then open answers have `patience_seconds`.
     Connections that are kept are closed after `open_seconds` without a request.

@@ -24,7 +24,7 @@ def _named(camel: str) -> Any:
 
 
 MOST_ROWS: Final = 10_000
-"""How many accounts one request may bring."""
+"""The most accounts in one request."""
 
 
 class _Body(BaseModel):

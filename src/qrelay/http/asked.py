@@ -91,7 +91,7 @@ def origin(request: Asked) -> Origin | None:
 
 
 def same_origin(request: Asked) -> bool:
-    """Whether the request is for a page of this gateway."""
+    """Return whether the request is for a page of this gateway."""
     page = origin(request)
     return page is not None and request.host is not None and page.is_at(request.host)
 

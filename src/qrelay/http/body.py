@@ -161,7 +161,7 @@ def _uncollected(work: Callable[[], Result]) -> Result:
 
 
 def is_large(body: bytes) -> bool:
-    """Whether a body is worth a scan and a thread. A smaller one costs some 30 milliseconds at most."""
+    """Return whether a body is large enough for a scan and a thread. A smaller one takes about 30 ms at most."""
     return len(body) > LARGE
 
 

@@ -203,7 +203,7 @@ def _check_capacity(extensions: Mapping[str, Any]) -> None:
 
 
 _REFERENCES = (b"previous_response_id", b"item_reference")
-"""What a request that goes on with a stored conversation, however large that is, has in it."""
+"""Members by which a request continues a stored conversation, which may be large."""
 _SESSION_HEADERS = frozenset({b"x-claude-code-session-id", b"session-id", b"x-session-id"})
 
 

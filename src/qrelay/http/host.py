@@ -66,7 +66,7 @@ class Origin(NamedTuple):
     host: Host
 
     def is_at(self, host: Host) -> bool:
-        """Whether pages of this origin come from `host`, the Host field of a request."""
+        """Return whether pages of this origin come from `host`, the Host field of a request."""
         default = _DEFAULT_PORTS.get(self.scheme)
         ours, theirs = ((each.port or default) for each in (host, self.host))
         return default is not None and self.host.name == host.name and ours == theirs

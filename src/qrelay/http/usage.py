@@ -30,7 +30,7 @@ _USUAL_STEPS: Final[Mapping[str, int]] = {"hour": 24, "day": 30}
 _MOST_POINTS: Final = 4000
 _FAR_AWAY: Final = 250_000_000_000  # in the year 9892: calendars end soon after
 _FORMULA: Final = re.compile(r"[\s\ufffd]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|[\t\r\n]")
-"""What makes a cell one: also behind blanks, and in the wide forms that spreadsheets read as well."""
+"""Beginnings of a formula, also after blanks and in the full-width forms that spreadsheets accept."""
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 _COLUMNS: Final = ("at", "group", "name", *Figures.__struct_fields__)
 

@@ -111,7 +111,7 @@ class AuditLog:
 
 
 def _detail(text: str) -> dict[str, Any]:
-    """What `_json` wrote; nothing where the cell is damaged."""
+    """Read what `_json` wrote; return nothing for a damaged cell."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError:

@@ -93,7 +93,7 @@ _AttemptRow: TypeAlias = tuple[str, str, str, int | None, float]
 
 
 def attempts_of(text: str) -> list[dict[str, Any]]:
-    """What `attempts_text` wrote, by names; nothing where the cell is damaged."""
+    """Read what `attempts_text` wrote, by name; return nothing for a damaged cell."""
     names = ("account_id", "endpoint", "outcome", "status", "ms")
     try:
         rows = msgspec.json.decode(text, type=list[_AttemptRow])

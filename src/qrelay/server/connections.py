@@ -43,7 +43,7 @@ class ConnectionLimits(Struct, frozen=True, kw_only=True):
 
 
 class LimitedConnection(Protocol):
-    """What the table needs of a connection."""
+    """The part of a connection that the table uses."""
 
     address: str | None
     """The client's address; None for a Unix socket, which has no limit."""
@@ -74,7 +74,7 @@ class ConnectionTable:
 
     @cached_property
     def total(self) -> int:
-        """How many connections are served at once: what is set, or what the process's file descriptors allow.
+        """The most connections served together: the setting, or what the process's file descriptors allow.
 
         A streamed answer needs two of them: one to its client and one to the service.
         """

@@ -23,7 +23,7 @@ from qrelay.server.protocol import HTTPProtocol
 CLOSE: Final = (b"connection", b"close")
 
 HANDSHAKE_SECONDS: Final = 0.1
-"""How long a connection takes at most to be established after its first packet arrived."""
+"""The longest time from a connection's first packet until it is established."""
 
 _SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; not in Python's module
 _DROP_SYN: Final = (
@@ -69,7 +69,7 @@ def established(listener: socket.socket) -> list[socket.socket]:
 
 
 class IdleTimes:
-    """How long connections have been idle, as far as `update` has seen.
+    """Idle times of connections, as far as `update` has seen.
 
     After `announce_close` a connection that was seen idle twice was idle in between: a response would have ended it.
     """

@@ -166,7 +166,7 @@ class HTTPProtocol(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being received or answered."""
+        """True while no request is being received or answered."""
         return not (self._in_head or self._in_body) and (self.cycle is None or self.cycle.response_complete)
 
     # --- httptools' calls ---------------------------------------------------------------------------------------------

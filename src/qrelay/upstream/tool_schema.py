@@ -155,7 +155,7 @@ class _Walk:
         return schema, open_refs
 
     def _fits(self, reference: str, target: dict[str, Any]) -> bool:
-        """Whether one more target may be put in place, as far as number and size are concerned."""
+        """Return whether one more target may be inlined, by number and size."""
         size = self._sizes.get(reference)
         if size is None:
             size = self._sizes[reference] = len(msgspec.json.encode(target))

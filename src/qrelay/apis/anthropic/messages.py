@@ -65,7 +65,7 @@ def read(request: Prompt, ignored: Ignored) -> Messages:
 
 
 def count_parts(content: str | list[Block] | None) -> int:
-    """How many parts a content holds, those inside of others included."""
+    """Count the parts of a content, including those inside other parts."""
     if content is None:
         return 0
     if isinstance(content, str):

@@ -111,7 +111,7 @@ def _read(body: bytes, stamp: Stamp, memory: Memory | None, limits: RequestLimit
 
 
 def _refuse(request: Request, told: Told) -> None:
-    """What would change the meaning of the answer if it were passed over, or is too long to be repeated in it."""
+    """Refuse fields that would change the meaning of the answer if ignored, or that are too long to repeat in it."""
     for name in _REPEATED:
         if memoryview(getattr(told, name)).nbytes > _MOST_REPEATED:
             raise invalid(f"'{name}' is longer than {_MOST_REPEATED} bytes.", name)

@@ -113,7 +113,7 @@ def _schema(tool: Tool, place: str) -> Raw:
 
 
 def count(tools: Iterable[Tool] | None) -> int:
-    """How many tools there are, those inside of namespaces included."""
+    """Count the tools, including those inside namespaces."""
     return sum(1 + count(tool.tools) for tool in tools or ())
 
 
