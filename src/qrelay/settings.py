@@ -162,8 +162,8 @@ class Settings(BaseSettings):
     send_timeout_seconds: Seconds = 300
     """The time a client may leave its answer unread; after it the connection is closed."""
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 0
-    """The time after SIGTERM in which new requests are accepted while `/readyz` answers 503. Behind a load balancer, set
-    it to more than the load balancer needs to notice, and to more than it keeps idle connections: 10 for the
+    """The time after SIGTERM in which new requests are accepted while `/readyz` answers 503. Behind a load balancer,
+    set it to more than the load balancer needs to notice, and to more than it keeps idle connections: 10 for the
     configurations in the guides."""
     shutdown_seconds: Annotated[float, Field(ge=0, le=3600)] = 30
     """How long after that answers may still go on; then they end with an error. Ctrl-C, or a second SIGTERM, ends all
