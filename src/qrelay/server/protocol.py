@@ -17,10 +17,10 @@ There is no TLS and no WebSocket.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httptools
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,6 +36,7 @@ DISCONNECT: Final = "qrelay.disconnect"
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request's head, and of everything in a chunked body that is not the body itself."""
 HEADER_LIMIT: Final = 256
+_AUTHORITY: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)")
 _LINGER_SECONDS: Final = 2.0
 """Keep reading this long after rejecting a request: closing at once sends a TCP reset that may destroy the answer."""
 _EARLY_REQUESTS: Final = 100
@@ -294,11 +295,8 @@ class HTTPProtocol(HttpToolsProtocol):
 
     def _check_absolute_form(self, host: bytes | None) -> None:
         """RFC 9112 §3.2.2: a target that names a host goes before the Host field. Here the two must be the same."""
-        try:
-            authority = urlsplit(self.url.decode("ascii")).netloc
-        except ValueError:
-            raise _INVALID from None
-        if host is None or authority.lower() != host.decode("latin-1").strip().lower():
+        found = _AUTHORITY.match(self.url)
+        if found is None or host is None or found[1].lower() != host.strip().lower():
             raise RejectedRequest(HTTPStatus.BAD_REQUEST, "The request's target and its Host name different hosts.")
 
     def _become_idle(self) -> None:
