@@ -33,6 +33,7 @@ export default {
   "code.upstream_protocol": "answer cut short",
   "code.store_failed": "storage failed",
   "code.configuration_refused": "set-up refused",
+  "code.gateway_overloaded": "gateway overloaded",
   "code.stopping": "gateway stopping",
   "code.internal": "gateway fault",
 };

@@ -33,6 +33,7 @@ export default {
   "code.upstream_protocol": "回答中断",
   "code.store_failed": "存储失败",
   "code.configuration_refused": "配置被拒绝",
+  "code.gateway_overloaded": "网关过载",
   "code.stopping": "网关正在停止",
   "code.internal": "网关内部错误",
 };

@@ -37,6 +37,8 @@ export default {
   "Try again; the service's answer was damaged or cut.": "请重试；上游的回答损坏或中断。",
   "Check the disk under QRELAY_HOME: space, permissions, another process.": "请检查 QRELAY_HOME 所在磁盘：空间、权限，以及是否有其他进程占用。",
   "Correct what the message names and start qrelay again (docs/reference/settings.md).": "请改正消息所指的内容，然后重新启动 qrelay（见 docs/reference/settings.md）。",
+  "Wait as long as Retry-After says and send the request again.": "请按 Retry-After 等待，然后重新发送请求。",
+  "Add it to QRELAY_ALLOWED_HOSTS, or call the gateway by a loopback name.": "请将其加入 QRELAY_ALLOWED_HOSTS，或用本机地址访问网关。",
   "Send the request again: another process answers it, or this one when it is back.": "请重新发送：会由其他进程处理，或在本进程恢复后处理。",
   "Try again, and report it with the request id if it stays.": "请重试；若仍然出错，请附上请求 ID 反馈。",
   // remedies of single places
