@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
 from pydantic import SecretStr
 
-from qrelay import logs
 from qrelay.simulator.server import Simulator
+from tests.captured_log import captured_log
 from tests.gateway.conftest import serving, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -35,20 +34,8 @@ CHAT: dict[str, Any] = {"model": "claude-sonnet-4-5", "messages": [{"role": "use
 @pytest.fixture
 def written() -> Generator[io.StringIO]:
     """All that is logged, from the lowest level on."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("aiosqlite", "uvicorn", "uvicorn.error")}
-    stream = io.StringIO()
-    logs.set_up("debug", "json", [ADMIN, GIVEN], stream)
-    yield stream
-    logs.set_up("critical", "json", [], io.StringIO())  # no line of a request goes there any more
-    root.handlers[:] = before
-    root.setLevel(level)
-    for name, number in levels.items():
-        logging.getLogger(name).setLevel(number)
-    logging.getLogger("uvicorn.access").disabled = False
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with captured_log("json", [ADMIN, GIVEN]) as stream:
+        yield stream
 
 
 def found(secret: str, held: bytes) -> bool:

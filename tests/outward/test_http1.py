@@ -738,28 +738,18 @@ async def test_plain_http_goes_through_a_proxy_too() -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_a_proxy_that_refuses_is_an_error() -> None:
-    async def behave(peer: Peer) -> None:
-        await peer.request()
-        peer.send(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n")
-        await peer.request()
-
-    async with serving(behave) as proxy:
-        pool = Connections(proxy_for=lambda _: proxy.url)
-        with pytest.raises(ConnectionRefusedError, match="407"):
-            await ask(pool, "https://127.0.0.1:9/")
-
-
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n", "407"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407"),
         (b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", "does not speak HTTP"),
         (b"SSH-2.0-OpenSSH\r\n", "does not speak HTTP"),
         (b"HTTP/1.1 200 OK\r\nx: " + b"y" * 10_000_000, "over 65536 bytes"),
         (b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" * 100_000, "over 65536 bytes"),
     ],
 )
-async def test_a_proxy_that_does_not_answer_connect_is_an_error(answer: bytes, reason: str) -> None:
+async def test_a_proxy_that_opens_no_tunnel_is_an_error(answer: bytes, reason: str) -> None:
     async def behave(peer: Peer) -> None:
         await peer.request()
         peer.send(answer)
@@ -770,18 +760,6 @@ async def test_a_proxy_that_does_not_answer_connect_is_an_error(answer: bytes, r
         with pytest.raises(ConnectionError, match=reason):
             await ask(pool, "https://127.0.0.1:9/")
         await asyncio.wait_for(proxy.left.wait(), 30)
-
-
-async def test_a_proxys_interim_answer_is_passed_over() -> None:
-    async def behave(peer: Peer) -> None:
-        await peer.request()
-        peer.send(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-        await peer.request()
-
-    async with serving(behave) as proxy:
-        pool = Connections(proxy_for=lambda _: proxy.url)
-        with pytest.raises(ConnectionRefusedError, match="407"):
-            await ask(pool, "https://127.0.0.1:9/")
 
 
 def test_a_proxy_is_named_by_an_http_url() -> None:

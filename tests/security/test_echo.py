@@ -7,7 +7,6 @@ import html
 import io
 import itertools
 import json
-import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,15 +15,14 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-import structlog
 from pydantic import SecretStr
 
-from qrelay import logs
 from qrelay.settings import Settings
 from qrelay.simulator.fault_scripts import frames, status, tail
 from qrelay.simulator.faults import End, Exchange, FaultServer, Fin, Head, Script, Send
 from qrelay.simulator.player import event_frame
 from qrelay.upstream.eventstream import encode
+from tests.captured_log import captured_log
 from tests.gateway.conftest import serving
 
 pytestmark = pytest.mark.anyio
@@ -207,20 +205,8 @@ class Desk:
 def written(request: pytest.FixtureRequest) -> Generator[io.StringIO]:
     """All that is logged, from the lowest level on; as text in every second test, else as JSON."""
     form: Literal["json", "text"] = "text" if len(request.node.name) % 2 else "json"
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in ("aiosqlite", "uvicorn", "uvicorn.error")}
-    out = io.StringIO()
-    logs.set_up("debug", form, [ADMIN, KEY], out)
-    yield out
-    logs.set_up("critical", "json", [], io.StringIO())
-    root.handlers[:] = before
-    root.setLevel(level)
-    for name, number in levels.items():
-        logging.getLogger(name).setLevel(number)
-    logging.getLogger("uvicorn.access").disabled = False
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
+    with captured_log(form, [ADMIN, KEY]) as stream:
+        yield stream
 
 
 @asynccontextmanager
