@@ -86,7 +86,7 @@ def test_streams_that_take_too_long_end_with_an_error(service: Simulator, on_ser
 
 def test_what_is_under_way_is_answered_before_it_ends(service: Simulator, on_service: Command) -> None:
     service.next(Scenario([text("Once"), Pause(1), text(" and again"), Tail()]))
-    on_service.environ["QRELAY_DRAIN_SECONDS"] = "0.5"
+    on_service.environ["QRELAY_DRAIN_SECONDS"] = "5"
     with on_service.running("serve", "--port", "0") as server, httpx.Client(timeout=30) as client:
         url = server.url()
         assert client.get(f"{url}/readyz").status_code == 200

@@ -30,10 +30,13 @@ def answer(desk: Desk) -> Locator:
 
 
 async def say(desk: Desk, words: str) -> None:
-    """By keyboard alone, from wherever the focus is."""
-    await desk.page.get_by_label("Message").focus()
+    """By keyboard alone, from wherever the focus is. Returns when the page shows what was said."""
+    message = desk.page.get_by_label("Message")
+    await message.focus()
     await desk.page.keyboard.type(words)
+    await expect(message).to_have_value(words)
     await desk.page.keyboard.press("Enter")
+    await expect(desk.page.locator(".said.user").last).to_contain_text(words)
 
 
 @pytest.mark.parametrize("api", ["messages", "chat", "responses"])

@@ -337,7 +337,7 @@ CASES: dict[str, Case] = {
     "chat: stop sequences": Case(18000, lambda n: chat(1, stop=[f"s{k}" for k in range(n)])),
     "chat: tools": Case(900, lambda n: chat(1, tools=[*map(function, range(n))])),
     "responses: messages": Case(3000, lambda n: responses(n, {"role": "user", "content": "a"})),
-    "responses: unknown items": Case(4800, lambda n: responses(1, *map(unknown, range(n)))),
+    "responses: unknown items": Case(2400, lambda n: responses(1, *map(unknown, range(n)))),
     "responses: calls and outputs without ids": Case(
         1500,
         lambda n: responses(
