@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isqrt
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -33,6 +34,8 @@ from qrelay.upstream.request import Addressing, Limits, to_payload
 from qrelay.upstream.tool_schema import normalise
 
 MOST_RATIO = 2.6
+MOST_MEDIAN = 3.0
+"""Of all tries, where the best ones say more than MOST_RATIO. Growth with the square makes 4."""
 TRIES = 2
 MORE_TRIES = 40
 ANY = RequestLimits(*[10**12] * len(RequestLimits._fields))
@@ -413,8 +416,13 @@ def test_cost_grows_with_size_not_with_its_square(name: str) -> None:
     n = CASES[name].n
     once, twice = CASES[name].make(n), CASES[name].make(2 * n)
     least_once = least_twice = float("inf")
+    ratios: list[float] = []
     for tried in range(MORE_TRIES):
-        least_once, least_twice = min(least_once, spent(once)), min(least_twice, spent(twice))
+        this_once, this_twice = spent(once), spent(twice)
+        least_once, least_twice = min(least_once, this_once), min(least_twice, this_twice)
+        ratios.append(this_twice / max(this_once, 1e-9))
         if tried + 1 >= TRIES and least_twice < MOST_RATIO * least_once:
             return
+    if median(ratios) < MOST_MEDIAN:  # a busy machine's caches hold the smaller work and not the larger one
+        return
     pytest.fail(f"{n} cost {least_once * 1000:.1f} ms, twice as many {least_twice * 1000:.1f} ms")

@@ -221,10 +221,15 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Listen for signals until the process is gone: one more Ctrl-C must not make a bad end of a good one."""
+        """Handle signals while the server runs; ignore them from then on, so that a late Ctrl-C can't fail a good end.
+
+        Python itself replaces a handler by the default action while it exits, which would kill the process.
+        """
         for number in HANDLED_SIGNALS:
             signal.signal(number, self.handle_exit)
         yield
+        for number in HANDLED_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - what signal.signal passes
         self.force_exit = self.should_exit
